@@ -1,0 +1,1 @@
+"""Engines run programs; the generator draws for all of them."""
