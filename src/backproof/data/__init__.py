@@ -1,0 +1,1 @@
+"""Data at the door: arrays checked, tables read, values prepared for training."""
