@@ -1,0 +1,66 @@
+"""Rows for training, validation and test: drawn once from a seed, classes in the same proportions.
+
+Reads   the number of rows, the shares wanted, class labels where the proportions shall be kept.
+Gives   three ascending index arrays that together are every row once.
+Raises  DataError up front where a part would be empty or lack a class.
+"""
+
+import numpy as np
+
+from backproof.data.messages import shown
+from backproof.errors import DataError, OptionError
+
+__all__ = ["split_rows"]
+
+
+def split_rows(n, *, validation=0.0, test=0.0, labels=None, seed=0):
+    """Index arrays (train, validation, test); shares are of all rows, 0 leaves a part out.
+
+    >>> train, validation, test = split_rows(10, validation=0.2, test=0.3, seed=1)
+    >>> len(train), len(validation), len(test), sorted([*train, *validation, *test]) == list(range(10))
+    (5, 2, 3, True)
+    """
+    for name, share in (("validation", validation), ("test", test)):
+        if not 0 <= share < 1:
+            raise OptionError(f"{name} = {share} is not a share of the rows", fix="0 or more, less than 1")
+    if validation + test >= 1:
+        raise OptionError(f"validation = {validation} and test = {test} leave nothing to train on",
+                          fix="less than 1 together")
+    labels = None if labels is None else np.asarray(labels)
+    if labels is not None and labels.shape != (n,):
+        raise DataError(f"there are {n} rows and labels of shape {labels.shape}", fix="give one label per row")
+    rest = np.arange(n)
+    rest, test_rows = _cut(rest, round(n * test), "test", labels, seed)
+    rest, validation_rows = _cut(rest, round(n * validation), "validation", labels, seed)
+    for name, share, rows in (("validation", validation, validation_rows), ("test", test, test_rows), ("train", 1, rest)):
+        if share and len(rows) == 0:
+            raise DataError(f"the {name} part would have 0 of {n} rows", fix="give more rows or a larger share")
+        if share and labels is not None:
+            _check_classes(labels, rows, name)
+    return np.sort(rest), np.sort(validation_rows), np.sort(test_rows)
+
+
+def _cut(rows, size, name, labels, seed):
+    """(what stays, the part): drawn by scikit-learn."""
+    if size == 0:
+        return rows, rows[:0]
+    if size >= len(rows):
+        raise DataError(f"the {name} part would take all {len(rows)} rows", fix="give more rows or a smaller share")
+    from sklearn.model_selection import train_test_split
+
+    stratify = None if labels is None else labels[rows]
+    try:
+        stay, part = train_test_split(rows, test_size=size, random_state=seed, stratify=stratify)
+    except ValueError:                                     # a class too small to be in both parts
+        _, counts = np.unique(stratify, return_counts=True)
+        label = shown(np.unique(stratify)[counts.argmin()].item())
+        raise DataError(f"{name} would have 0 of class {label}, which has {counts.min()} of {len(rows)} rows",
+                        fix="give more rows of it, a larger share, or no labels to keep the proportions of") from None
+    return stay, part
+
+
+def _check_classes(labels, rows, name):
+    absent = sorted(set(labels.tolist()) - set(labels[rows].tolist()))
+    if absent:
+        raise DataError(f"{name} would have 0 of class {shown(absent[0])}",
+                        fix="give more rows of it, a larger share, or no labels to keep the proportions of")
