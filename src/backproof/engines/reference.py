@@ -1,0 +1,308 @@
+"""The reference engine: one readable function per instruction; it defines what programs mean.
+
+Reads   a Program and arrays in storage order (time, sample, unit).
+Gives   the program's outputs, gradients and updated values, in float32, float64 or a complex type: every word chooses
+        its branch by the real part, so the complex step runs through everything.
+"""
+
+import numpy as np
+
+from ..calculus import Index
+from ..errors import EngineError, ShapeError
+from ..lower import WORDS
+from ..lower.instructions import FIRST
+
+__all__ = ["name", "kernels", "Run", "WORD"]
+
+name = "reference"
+kernels = frozenset()           # composed functions with a kernel of their own: none, they run as their composition
+
+
+# ---------------------------------------------------------------------------------------------------- the words
+
+def _negative_magnitude(x):
+    return np.where(x.real < 0, x, -x)
+
+
+def _sigmoid(x):
+    e = np.exp(_negative_magnitude(x))
+    return np.where(x.real < 0, e, 1) / (1 + e)
+
+
+def _softplus(x):
+    return _maximum(x, np.zeros((), x.dtype)) + np.log1p(np.exp(_negative_magnitude(x)))
+
+
+def _maximum(a, b):
+    if np.iscomplexobj(a) or np.iscomplexobj(b):
+        return np.where((a.real < b.real) | np.isnan(b.real), b, a)
+    return np.maximum(a, b)
+
+
+def _erf(x):
+    from scipy.special import erf                       # the one word that NumPy lacks; loaded when a network uses it
+    return erf(x)
+
+
+WORD = {
+    "copy": lambda a: a, "add": np.add, "sub": np.subtract, "mul": np.multiply, "neg": np.negative,
+    "reciprocal": lambda a: 1 / a, "exp": np.exp, "log": np.log, "sqrt": np.sqrt,
+    "abs": lambda a: np.where(a.real < 0, -a, a),
+    "sign": lambda a: np.sign(a.real), "step": lambda a: np.where(np.isnan(a.real), a.real, a.real > 0),
+    "greater": lambda a, b: np.greater(a.real, b.real), "equal": lambda a, b: np.equal(a.real, b.real),
+    "maximum": _maximum, "minimum": lambda a, b: -_maximum(-a, -b),
+    "select": lambda c, a, b: np.where(c.real != 0, a, b),
+    "sigmoid": _sigmoid, "tanh": np.tanh, "erf": _erf, "expm1": np.expm1, "softplus": _softplus,
+}
+if set(WORD) != set(WORDS):
+    raise EngineError(f"the reference engine lacks words of the table: {sorted(set(WORDS) ^ set(WORD))}")
+
+
+# ---------------------------------------------------------------------------------------------------- a run
+
+class Run:
+    """One execution of a program.
+
+    Parameters  program; feeds {name: array in storage order} for inputs, parameters, state and scalars; dtype
+    Raises      ShapeError if a feed does not have the axes of its value, EngineError if one is missing.
+
+    ``outputs()``, ``gradients()`` give arrays; ``update()`` runs the update and gives {parameter or state: new array}.
+    """
+
+    def __init__(self, program, feeds, dtype=np.float64):
+        self.program, self.dtype, self.arrays, self.extents = program, np.dtype(dtype), {}, {}
+        for value in program.values.values():
+            if value.storage == "extent":
+                continue
+            if value.storage != "value":
+                self.feed(value, feeds)
+        for value in program.values.values():
+            if value.storage == "extent":
+                symbol, power = value.name.split("^")
+                self.arrays[value.name] = np.asarray(float(self.length(symbol)) ** int(power), self.dtype)
+        with np.errstate(all="ignore"):                 # non-finite numbers are found and named by who reads them
+            self.execute(program.instructions, {})
+
+    def outputs(self):
+        return {public: self.look(operand, operand.labels, {}) for public, operand in self.program.outputs.items()}
+
+    def gradients(self):
+        return {parameter: self.arrays[value] for parameter, value in self.program.gradients.items()}
+
+    def update(self):
+        with np.errstate(all="ignore"):
+            self.execute(self.program.update, {})
+        return {old: self.arrays[new] for new, old in self.program.replaces.items()}
+
+    def first_non_finite(self):
+        """The name of the first value, in order of execution, that holds NaN or infinity; None if all are finite."""
+        for instruction in self.program.instructions:
+            for made in instruction.writes():
+                if made in self.arrays and not np.all(np.isfinite(self.arrays[made])):
+                    return made
+        return None
+
+    # ------------------------------------------------------------------------------------------ storage
+
+    def feed(self, value, feeds):
+        if value.name not in feeds:
+            raise EngineError(f"the program needs {value.name!r}", fix=f"feed it {value!r}")
+        array = np.asarray(feeds[value.name])
+        array = array.astype(np.intp, copy=False) if value.integer else array.astype(self.dtype, copy=False)
+        if array.ndim != len(value.axes):
+            raise ShapeError(f"{value.name} has {array.ndim} axes", where=f"it is {value!r}")
+        for index, length in zip(value.axes, array.shape):
+            known = self.extents.setdefault(index.extent, length) if isinstance(index.extent, str) else index.extent
+            if known != length:
+                raise ShapeError(f"index {index.name!r} has extent {length} in {value.name} and {known} elsewhere")
+        self.arrays[value.name] = array
+
+    def length(self, extent):
+        if isinstance(extent, int):
+            return extent
+        if extent not in self.extents:
+            raise EngineError(f"the extent {extent} is unknown: no input has it")
+        return self.extents[extent]
+
+    def allocate(self, value):
+        shape = [self.length(i.extent) + (i.kind == "time" and value.pad is not None) for i in value.axes]
+        array = np.empty(shape, self.dtype)
+        array.fill(np.nan)                              # what is read before it is written shows
+        return array
+
+    def look(self, operand, labels, step):
+        """The operand as an array with one axis per label (length 1 where it broadcasts)."""
+        value, array = self.program.values[operand.value], self.arrays[operand.value]
+        before = value.pad == "before"
+        where, present = [], []
+        for (label, offset), axis in zip(operand.axes, value.axes):
+            base = offset + (before and axis.kind == "time")
+            if not isinstance(label, Index):
+                last = self.length(axis.extent) - 1
+                where.append((0 if label == FIRST else last) + base)
+            elif label in step:
+                where.append(step[label] + base)
+            else:
+                where.append(slice(base, base + self.length(label.extent)))
+                present.append(label)
+        array = array[tuple(where)]
+        wanted = [label for label in labels if label not in step]
+        array = array.transpose([present.index(label) for label in wanted if label in present])
+        return array.reshape([array.shape[[w for w in wanted if w in present].index(label)] if label in present else 1
+                              for label in wanted])
+
+    def store(self, instruction, array, step):
+        value = self.program.values[instruction.out]
+        axes = [i for i in value.axes if i not in step]
+        array = np.broadcast_to(array, [self.length(i.extent) for i in axes])
+        if not step and value.pad is None:
+            self.arrays[value.name] = np.array(array, self.dtype)
+            return
+        if value.name not in self.arrays:
+            self.arrays[value.name] = self.allocate(value)
+        before = value.pad == "before"
+        where = tuple(step[i] + before if i in step else
+                      slice(before, before + self.length(i.extent)) if i.kind == "time" and value.pad else slice(None)
+                      for i in value.axes)
+        self.arrays[value.name][where] = array
+
+    # ------------------------------------------------------------------------------------------ instructions
+
+    def execute(self, instructions, step):
+        for instruction in instructions:
+            getattr(self, instruction.op)(instruction, step)
+
+    def words(self, instruction, labels, step, acc=None):
+        """The value of a word list over arrays that have one axis per label."""
+        operands = [self.look(operand, labels, step) for operand in instruction.operands]
+        done = []
+
+        def argument(a):
+            if isinstance(a, tuple):
+                return acc if a[0] == "acc" else operands[a[1]] if a[0] == "r" else done[a[1]]
+            return self.dtype.type(float(a))
+        for word in instruction.words:
+            done.append(np.asarray(WORD[word.name](*map(argument, word.arguments)), self.dtype))
+        return done[-1]
+
+    def map(self, instruction, step):
+        self.store(instruction, self.words(instruction, self.program.values[instruction.out].axes, step), step)
+
+    def dense(self, instruction, step):
+        axes = [i for i in self.program.values[instruction.out].axes if i not in step]
+        a, b = instruction.product
+        acc = contract(self.look(a, a.labels, step), [i for i in a.labels if i not in step],
+                       self.look(b, b.labels, step), [i for i in b.labels if i not in step], axes,
+                       {i: self.length(i.extent) for i in axes})
+        self.store(instruction, self.words(instruction, axes, step, acc), step)
+
+    def reduce(self, instruction, step):
+        kept = [i for i in self.program.values[instruction.out].axes if i not in step]
+        labels = set().union(*(o.labels for o in instruction.operands)) - set(step)
+        over = sorted(labels - set(kept), key=Index.sort_key)
+        x = self.words(instruction, [*kept, *over], step)
+        axes = tuple(range(len(kept), len(kept) + len(over)))
+        if instruction.how == "sum":
+            result = x.sum(axis=axes)
+        else:
+            top = _largest(x, axes)
+            if instruction.how == "max":
+                result = top.reshape(top.shape[:len(kept)])
+            else:
+                real = np.where(np.isfinite(top.real), top.real, 0)
+                result = (np.log(np.exp(x - real).sum(axis=axes, keepdims=True)) + real).reshape(top.shape[:len(kept)])
+        self.store(instruction, result, step)
+
+    def gather(self, instruction, step):
+        source, ids = instruction.operands
+        axes = [i for i in self.program.values[instruction.out].axes if i not in step]
+        rest = [i for i in source.labels if i not in step and i != instruction.index]
+        table = self.look(source, [instruction.index, *rest], step)
+        own = [i for i in ids.labels if i not in step]
+        places = self.checked(ids, step, instruction.index)
+        grid = np.ix_(*(np.arange(self.length(i.extent)) for i in axes))
+        position = {i: g for i, g in zip(axes, grid)}
+        chosen = places[tuple(position[i] for i in own)] if own else places
+        self.store(instruction, table[(chosen, *(position[i] for i in rest))], step)
+
+    def scatter(self, instruction, step):
+        source, ids = instruction.operands
+        axes = [i for i in self.program.values[instruction.out].axes if i not in step]
+        rest = [i for i in axes if i != instruction.index]
+        own = [i for i in ids.labels if i not in step]
+        result = np.zeros([self.length(i.extent) for i in [instruction.index, *rest]], self.dtype)
+        batch = [i for i in own if i in rest]
+        if batch:
+            raise EngineError(f"scatter into {instruction.out} keeps the samples apart", where=repr(instruction))
+        np.add.at(result, self.checked(ids, step, instruction.index), self.look(source, [*own, *rest], step))
+        order = [[instruction.index, *rest].index(i) for i in axes]
+        self.store(instruction, result.transpose(order), step)
+
+    def onehot(self, instruction, step):
+        ids, = instruction.operands
+        axes = [i for i in self.program.values[instruction.out].axes if i not in step]
+        places = self.checked(ids, step, instruction.index)
+        own = [i for i in ids.labels if i not in step]
+        hot = (places[..., None] == np.arange(instruction.index.extent)).transpose(
+            [[*own, instruction.index].index(i) for i in axes])
+        self.store(instruction, hot, step)
+
+    def checked(self, ids, step, index):
+        """Integer places, refused outside the index."""
+        places = self.look(ids, ids.labels, step)
+        if places.size and (places.min() < 0 or places.max() >= index.extent):
+            bad = places[(places < 0) | (places >= index.extent)][0]
+            raise ShapeError(f"{ids.value} holds {bad}, outside 0 … {index.extent - 1}", where=f"index {index.name!r}")
+        return places
+
+    def join(self, instruction, step):
+        axes = [i for i in self.program.values[instruction.out].axes if i not in step]
+        names = instruction.how.split(",")
+        pieces = []
+        for operand, own in zip(instruction.operands, names):
+            labels = [next(i for i in operand.labels if i.name == own) if axis == instruction.index else axis for axis in axes]
+            piece = self.look(operand, labels, step)
+            shape = [self.length(label.extent) for label in labels]
+            pieces.append(np.broadcast_to(piece, shape))
+        self.store(instruction, np.concatenate(pieces, axis=axes.index(instruction.index)), step)
+
+    def fill(self, instruction, step):
+        value = self.program.values[instruction.out]
+        if value.name not in self.arrays:
+            self.arrays[value.name] = self.allocate(value)
+        axes = [i for i in value.axes if i.kind != "time"]
+        slot = tuple((0 if instruction.how == "before" else -1) if i.kind == "time" else slice(None) for i in value.axes)
+        self.arrays[value.name][slot] = self.words(instruction, axes, step)
+
+    def loop(self, instruction, step):
+        steps = range(self.length(instruction.index.extent))
+        for t in steps if instruction.how == "ascending" else reversed(steps):
+            self.execute(instruction.body, {**step, instruction.index: t})
+
+
+def contract(a, a_labels, b, b_labels, out, extents):
+    """Σ a·b over what ``out`` lacks, as one matrix product per shared kept index."""
+    both = [i for i in a_labels if i in b_labels]
+    batch, summed = [i for i in both if i in out], [i for i in both if i not in out]
+    rows, columns = [i for i in a_labels if i not in both], [i for i in b_labels if i not in both]
+    sizes = dict(zip([*a_labels, *b_labels], [*a.shape, *b.shape]))
+
+    def matrix(array, labels, first, second):
+        array = array.transpose([labels.index(i) for i in [*batch, *first, *second]])
+        return array.reshape([*(sizes[i] for i in batch), int(np.prod([sizes[i] for i in first])),
+                              int(np.prod([sizes[i] for i in second]))])
+    result = matrix(a, a_labels, rows, summed) @ matrix(b, b_labels, summed, columns)
+    made = [*batch, *rows, *columns]
+    result = result.reshape([sizes[i] for i in made])
+    present = [i for i in out if i in made]
+    return result.transpose([made.index(i) for i in present]).reshape([sizes[i] if i in made else 1 for i in out])
+
+
+def _largest(x, axes):
+    """The entry with the largest real part along axes, kept as length-1 axes."""
+    if not np.iscomplexobj(x):
+        return x.max(axis=axes, keepdims=True)
+    kept = x.shape[:x.ndim - len(axes)]
+    flat = x.reshape(*kept, -1)
+    place = np.argmax(flat.real, axis=-1)[..., None]
+    return np.take_along_axis(flat, place, axis=-1).reshape(*kept, *[1] * len(axes))
