@@ -1,0 +1,1 @@
+"""Training: model files, and what stands beside the loop."""
