@@ -139,7 +139,8 @@ class _Lowering:
 
     def variable(self, variable):
         storage = STORAGE.get(variable.role, "input")
-        value = self.values.setdefault(variable.name, Value(variable.name, variable.axes, storage, variable.integer))
+        value = self.values.setdefault(variable.name, Value(variable.name, variable.axes, storage, variable.integer,
+                                                            facts=variable.facts))
         if value.axes != variable.axes:
             raise ProgramError(f"two variables are called {variable.name!r}")
         return Operand(variable.name, tuple((i, 0) for i in variable.axes))
