@@ -84,7 +84,7 @@ def test_an_unknown_data_set_lists_the_known():
         load_builtin("mnist")
 
 
-def test_columns_are_found_by_name(fitted):                                                                       # F19 B3
+def test_columns_are_found_by_name(fitted):                                                                    # F19 B3
     shuffled = Table(list(reversed(table().columns.values())))
     assert fitted.transform(shuffled).tobytes() == fitted.transform(table()).tobytes()
 
@@ -99,7 +99,8 @@ def test_further_columns_and_unseen_values_are_noticed(fitted):
     notices = []
     new = table(city=["Paris"] * N, extra=[1.0] * N, height=[None] * N, street=["New"] * N)
     X = fitted.transform(new, notice=notices.append)
-    for part in ("ignored: 'extra'", "60 values never seen in training: 'Paris'", "'height' has 60 missing values", "'New'"):
+    for part in ("ignored: 'extra'", "60 values never seen in training: 'Paris'",
+                 "'height' has 60 missing values", "'New'"):
         assert any(part in notice for notice in notices)
     assert (X[:, 4:8] == 0).all() and (X[:, 10] == 1).all()       # nothing fits; the rare group takes new names
     with pytest.warns(DataWarning, match="ignored: 'extra'"):
