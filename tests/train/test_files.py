@@ -119,6 +119,19 @@ def test_every_flipped_bit_is_refused_or_changes_nothing(saved, tmp_path):
     assert harmless <= 8                                  # the letter case in \u00e4 of the metadata
 
 
+@pytest.mark.long
+def test_every_truncation_and_flipped_bit_of_a_file_of_4_kb_is_refused(tmp_path):
+    save_tensors(tmp_path / "m", {"W": np.random.default_rng(0).normal(size=(24, 24)).astype("f4")}, {"net": "x" * 1200})
+    data = (tmp_path / "m").read_bytes()
+    assert 3900 < len(data) < 4300
+    mutants = [data[:length] for length in range(len(data))]
+    mutants += [data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1:] for at in range(len(data)) for bit in range(8)]
+    for mutant in mutants:
+        (tmp_path / "mutant").write_bytes(mutant)
+        with pytest.raises(ModelFileError):
+            load_tensors(tmp_path / "mutant")
+
+
 def test_a_flipped_bit_names_the_tensor(saved, tmp_path):
     data = saved.read_bytes()
     at = data.index(TENSORS["W1"].tobytes()) + 5
