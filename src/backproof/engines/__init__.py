@@ -10,22 +10,17 @@ An engine is a module with
 The same program gives the same numbers in all of them, within the tolerances of the case table in the tests.
 """
 
-from dataclasses import dataclass
+from ..errors import EngineError
+from . import reference
+from .steps import Steps          # noqa: F401
 
-__all__ = ["Steps"]
+ENGINES = {engine.name: engine for engine in (reference,)}
 
 
-@dataclass
-class Steps:
-    """What a run of training steps gives.
-
-    Fields  done       steps applied
-            loss       Σ over the steps of (samples × data loss); objective likewise; samples: how many were met
-            failure    None, or (step, name of the first non-finite value): that step was not applied
-    """
-
-    done: int = 0
-    samples: int = 0
-    loss: float = 0.0
-    objective: float = 0.0
-    failure: tuple | None = None
+def choose(engine=None):
+    """An engine by name, or the default."""
+    if engine is None:
+        return reference
+    if engine not in ENGINES:
+        raise EngineError(f"there is no engine {engine!r}", fix=f"one of {', '.join(ENGINES)}")
+    return ENGINES[engine]

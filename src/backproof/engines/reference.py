@@ -11,8 +11,8 @@ from ..calculus import Index
 from ..errors import EngineError, ShapeError
 from ..lower import WORDS
 from ..lower.instructions import FIRST
-from . import Steps
 from .generator import dropout_mask
+from .steps import Steps
 
 __all__ = ["name", "kernels", "Run", "Session", "WORD", "storage_order", "masks"]
 

@@ -161,7 +161,7 @@ def update_equations(system, gradients, parameters, optimizer, *, clip_norm=None
             continue
         theta = variables[parameter.name]
         g, kept = clipped[parameter.name], theta
-        if decay and (decay_biases or parameter.kind != "bias"):
+        if decay and (decay_biases or parameter.kind not in ("bias", "scale")):
             if optimizer.decoupled:
                 kept = theta - eta * decay * theta
             else:
