@@ -1,7 +1,7 @@
-"""Imports run one way: a room may use itself and the rooms above it, and the calculus needs the standard library alone.
+"""Imports run one way: a room may use itself and those above it, and the calculus needs the standard library alone.
 
-The order is the list ROOMS; the doors stand below all rooms, the commands below the doors. Every import is read from the
-source, inside functions as well, so that a circle cannot hide in a function body.
+The order is the list ROOMS; the doors stand below all rooms, the commands below the doors. Every import is read from
+the source, inside functions as well, so that a circle cannot hide in a function body.
 """
 
 import ast

@@ -63,7 +63,7 @@ REFUSED = [
      "column 0 of X is 'b'", "trained order"),
     ("C1 object", np.array([[1, 2], [3, "four"]], dtype=object), {}, DtypeError,
      "'four' of type str at row 1, column 1", "encode"),
-    ("C1 nested", pa.table({"a": [[1, 2]]}), {}, DtypeError, "column 'a' of X has an object that is no real number: [1, 2]",
+    ("C1 nested", pa.table({"a": [[1, 2]]}), {}, DtypeError, "column 'a' of X has an object that is no real number",
      "encode"),
     ("C1 huge", np.array([[10**400]], dtype=object), {}, DataError, "too large for float64 at row 0, column 0",
      "scale"),

@@ -152,5 +152,7 @@ def test_verdict_never_passes_what_is_no_number():
 
 def test_verdict_of_both_zero_is_pass():
     assert verdict(np.zeros(3), np.zeros(3), tolerance=1e-8) == "pass"
+    assert verdict(np.zeros(3), np.zeros(3), np.full(3, 1e-12), tolerance=1e-8, scale=1e-10) == "pass"
+    assert verdict(np.zeros(3), np.zeros(3), np.full(3, NAN), tolerance=1e-8) == "inconclusive"
     assert verdict(np.full(3, 1e-9), np.zeros(3), tolerance=1e-8) == "fail"
     assert verdict(np.full(3, 1e-9), np.zeros(3), tolerance=1e-8, scale=1.0) == "pass"

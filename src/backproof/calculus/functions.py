@@ -37,7 +37,7 @@ class Function:
 
     Attributes  name, arity; latex; value: template over x0, x1, … or None for a primitive; derivatives: one template
     per operand over x0, …, y, or None where the sweep derives them from the value; kinks {point: subgradient};
-    switch: template whose sign chooses the branch (for more operands); range: open interval of its values.
+    switch: template whose sign chooses the branch (for more operands); range: interval of its values.
     """
 
     def __init__(self, name, arity, latex, value, derivatives, kinks, switch, range):
@@ -87,7 +87,8 @@ def elementwise(name, latex=None, *, value=None, derivative=None, kinks=None, sw
                 derivative  function of (x, …, y) giving one expression (one operand) or a tuple of them
                 kinks       {point: subgradient taken there}
                 switch      for several operands, the expression whose sign chooses the branch
-                range       the open interval in which the values lie; losses state which they take
+                range       the open interval of the values, (low, high, "closed") where its ends are attained; losses state
+                            which they take
     Raises      ExpressionError if the value is no expression of its operands.
 
     >>> from backproof.calculus import elementwise, sigmoid
@@ -131,13 +132,16 @@ def _declare(name, latex=None, **how):
 # -- primitives: every engine has a word of this name -----------------------------------------------------------------
 exp = _declare("exp", r"\exp", derivative=lambda x, y: y, range=(0, float("inf")))
 log = _declare("log", r"\log", derivative=lambda x, y: reciprocal(x))
-sqrt = _declare("sqrt", r"\sqrt", derivative=lambda x, y: reciprocal(2 * y), range=(0, float("inf")))
+sqrt = _declare("sqrt", r"\sqrt", derivative=lambda x, y: reciprocal(2 * y), range=(0, float("inf"), "closed"))
 reciprocal = _declare("reciprocal", r"1/", derivative=lambda x, y: -y * y)
-sign = _declare("sign", r"\operatorname{sign}", derivative=lambda x, y: 0, kinks={0.0: 0.0}, range=(-1, 1))
-step = _declare("step", r"\operatorname{step}", derivative=lambda x, y: 0, kinks={0.0: 0.0}, range=(0, 1))
-abs = _declare("abs", r"\operatorname{abs}", derivative=lambda x, y: sign(x), kinks={0.0: 0.0}, range=(0, float("inf")))
-greater = _declare("greater", r">", operands=2, derivative=lambda a, b, y: (0, 0), switch=lambda a, b: a - b, range=(0, 1))
-equal = _declare("equal", r"=", operands=2, derivative=lambda a, b, y: (0, 0), switch=lambda a, b: a - b, range=(0, 1))
+sign = _declare("sign", r"\operatorname{sign}", derivative=lambda x, y: 0, kinks={0.0: 0.0}, range=(-1, 1, "closed"))
+step = _declare("step", r"\operatorname{step}", derivative=lambda x, y: 0, kinks={0.0: 0.0}, range=(0, 1, "closed"))
+abs = _declare("abs", r"\operatorname{abs}", derivative=lambda x, y: sign(x), kinks={0.0: 0.0},
+               range=(0, float("inf"), "closed"))
+greater = _declare("greater", r">", operands=2, derivative=lambda a, b, y: (0, 0), switch=lambda a, b: a - b,
+                   range=(0, 1, "closed"))
+equal = _declare("equal", r"=", operands=2, derivative=lambda a, b, y: (0, 0), switch=lambda a, b: a - b,
+                 range=(0, 1, "closed"))
 maximum = _declare("maximum", r"\max", operands=2, switch=lambda a, b: a - b,
                    derivative=lambda a, b, y: (greater(a, b), 1 - greater(a, b)))
 minimum = _declare("minimum", r"\min", operands=2, switch=lambda a, b: a - b,
@@ -160,11 +164,11 @@ def _divide(x, y):
 
 
 def _power(x, power):
-    power = as_number(as_node(power))
+    exponent, power = power, as_number(as_node(power))
     if power == Fraction(1, 2):
         return sqrt(x)
     if power is None or power.denominator != 1:
-        raise ExpressionError(f"power {power} is not supported", fix="a whole number or 0.5; else exp(p * log(x))")
+        raise ExpressionError(f"the power {exponent!r} is not supported", fix="a whole number or 0.5; else exp(p * log(x))")
     if power == 2:
         return square(x)
     if power < 0:
@@ -185,9 +189,9 @@ Node.__le__ = lambda x, y: 1 - greater(x, y)
 # -- compositions ----------------------------------------------------------------------------------------------------
 identity = _declare("identity", r"\operatorname{id}", value=lambda x: x, derivative=lambda x, y: 1)
 square = _declare("square", r"\operatorname{square}", value=lambda x: x * x, derivative=lambda x, y: 2 * x,
-                  range=(0, float("inf")))
+                  range=(0, float("inf"), "closed"))
 relu = _declare("relu", r"\operatorname{relu}", value=lambda x: maximum(x, 0), derivative=lambda x, y: step(y),
-                kinks={0.0: 0.0}, range=(0, float("inf")))
+                kinks={0.0: 0.0}, range=(0, float("inf"), "closed"))
 leaky_relu = _declare("leaky_relu", r"\operatorname{lrelu}", value=lambda x: select(x > 0, x, 0.01 * x),
                       derivative=lambda x, y: select(y > 0, 1, 0.01), kinks={0.0: 0.01})
 elu = _declare("elu", r"\operatorname{elu}", value=lambda x: select(x > 0, x, expm1(minimum(x, 0))),
@@ -202,7 +206,7 @@ silu = _declare("silu", r"\operatorname{silu}", value=lambda x: x * sigmoid(x))
 softsign = _declare("softsign", r"\operatorname{softsign}", value=lambda x: x * reciprocal(1 + abs(x)),
                     derivative=lambda x, y: square(1 - abs(y)), range=(-1, 1))
 hardtanh = _declare("hardtanh", r"\operatorname{hardtanh}", value=lambda x: minimum(maximum(x, -1), 1),
-                    derivative=lambda x, y: step(1 - abs(y)), kinks={-1.0: 0.0, 1.0: 0.0}, range=(-1, 1))
+                    derivative=lambda x, y: step(1 - abs(y)), kinks={-1.0: 0.0, 1.0: 0.0}, range=(-1, 1, "closed"))
 # log softplus(x): as x → −∞ softplus(x) underflows while its logarithm tends to x
 log_softplus = _declare("log_softplus", r"\log\operatorname{softplus}",
                         value=lambda x: select(x > -36, log(softplus(maximum(x, -36))), x),

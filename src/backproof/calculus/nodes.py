@@ -219,9 +219,10 @@ def _fraction(value):
     if isinstance(value, bool):
         return Fraction(int(value))
     try:
+        float(Fraction(value))
         return Fraction(value)
     except (TypeError, ValueError, OverflowError) as error:
-        raise ExpressionError(f"{value!r} is not a finite number") from error
+        raise ExpressionError(f"{str(value)[:40]} is not a finite number") from error
 
 
 def as_node(value):

@@ -7,7 +7,6 @@ Raises  FileProblem with the path as given and as resolved.
 
 import os
 import stat
-from pathlib import Path
 
 from backproof.data.messages import megabytes, shown
 from backproof.errors import FileProblem
@@ -40,23 +39,24 @@ def read_regular(path, limit=None):
         raise FileProblem(f"{shown(given, 200)} is a URL; only files of this machine are read", fix="download it first")
     where = shown(given, 200)
     try:
-        where = f"{shown(given, 200)}, which is {shown(str(Path(given).resolve()), 300)}"
+        where = f"{shown(given, 200)}, which is {shown(os.path.realpath(given), 300)}"
         handle = os.open(given, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)       # never waits for a pipe's other end
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise FileProblem(f"the file cannot be opened: {reason}", where=where, fix="check the path") from None
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(handle)
+        kind = "directory" if stat.S_ISDIR(found.st_mode) else "pipe" if stat.S_ISFIFO(found.st_mode) else "device"
+        raise FileProblem(f"this is a {kind}, not a regular file", where=where, fix="give the path of a file")
     with os.fdopen(handle, "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            kind = "directory" if stat.S_ISDIR(found.st_mode) else "pipe" if stat.S_ISFIFO(found.st_mode) else "device"
-            raise FileProblem(f"this is a {kind}, not a regular file", where=where, fix="give the path of a file")
         if limit is not None and found.st_size > limit:
             raise FileProblem(f"the file has {megabytes(found.st_size)}; the limit is {megabytes(limit)}", where=where,
                               fix="raise the limit, if the file is yours")
         try:
-            data = file.read() if limit is None else file.read(limit + 1)
+            data = file.read() if limit is None else file.read(min(found.st_size, limit) + 1)
         except OSError as error:
             raise FileProblem(f"the file cannot be read: {error.strerror}", where=where, fix="check the disk") from None
-    if limit is not None and len(data) > limit:
-        raise FileProblem(f"the file grew past {megabytes(limit)} while it was read", where=where, fix="try again")
+    if limit is not None and len(data) > found.st_size:
+        raise FileProblem("the file grew while it was read", where=where, fix="try again when it is complete")
     return data

@@ -32,7 +32,8 @@ def split_rows(n, *, validation=0.0, test=0.0, labels=None, seed=0):
     rest = np.arange(n)
     rest, test_rows = _cut(rest, round(n * test), "test", labels, seed)
     rest, validation_rows = _cut(rest, round(n * validation), "validation", labels, seed)
-    for name, share, rows in (("validation", validation, validation_rows), ("test", test, test_rows), ("train", 1, rest)):
+    parts = [("validation", validation, validation_rows), ("test", test, test_rows), ("train", 1, rest)]
+    for name, share, rows in parts:
         if share and len(rows) == 0:
             raise DataError(f"the {name} part would have 0 of {n} rows", fix="give more rows or a larger share")
         if share and labels is not None:

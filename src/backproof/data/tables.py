@@ -334,7 +334,7 @@ def _typed(name, cells, markers, label, declared, lines, path):
     counts = compute.value_counts(stripped.filter(is_missing)).to_pylist()
     found = {entry["values"]: entry["counts"] for entry in counts}
     decimal = compute.match_substring_regex(present, DECIMAL)
-    share = (compute.sum(decimal).as_py() or 0) / max(len(present), 1)
+    share = compute.sum(decimal).as_py() / len(present) if len(present) else 1.0
     codes = declared is None and (compute.any(compute.match_substring_regex(present, CODE)).as_py() or False)
 
     def fail(wrong, sentence):
@@ -346,11 +346,11 @@ def _typed(name, cells, markers, label, declared, lines, path):
     number = declared == "number" or (declared is None and share == 1 and not codes and len(present) > 0)
     if number and share < 1:
         fail(compute.invert(decimal), "is not a plain decimal number")
-    if declared is None and not label and not number and not codes:
+    if declared is None and not label and not number and not codes and len(present):
         if share > 0.9:
             fail(compute.invert(decimal), "is not a plain decimal number, as nearly all other cells are")
         other = compute.or_(decimal, compute.match_substring_regex(present, OTHER_NOTATION))
-        if len(present) and compute.all(other).as_py():
+        if compute.all(other).as_py():
             fail(compute.invert(decimal), "is a number in another notation; plain decimals such as -1234.5 are read")
     if not number:
         values = cells.to_numpy().astype(object)
@@ -461,19 +461,19 @@ def _arrow_column(name, values, declared, markers):
 
 def _column_of(name, values):
     """A Column from an array or list; None and NaN are missing, text makes a category."""
-    values = np.asarray(values)
-    if values.dtype.kind in "biuf":
+    if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
         kind = {"b": bool, "i": np.int64, "u": np.uint64, "f": np.float64}[values.dtype.kind]
         return Column(name, values.astype(kind), np.isnan(values.astype(np.float64)))
-    items = [None if item is None or item != item else item for item in values.tolist()]
+    items = [item.item() if isinstance(item, np.generic) else item for item in values]
+    items = [None if item is None or item != item else item for item in items]
     mask = np.array([item is None for item in items], dtype=bool)
     present = [item for item in items if item is not None]
     if all(isinstance(item, str) for item in present):
         return Column(name, np.array([item or "" for item in items], dtype=object), mask)
     kinds = {type(item) for item in present}
     if kinds == {bool} or kinds <= {int, float}:
-        whole = all(isinstance(item, int) for item in present)
-        out = np.array([0 if item is None else item for item in items], dtype=None if whole else np.float64)
-        return Column(name, out, mask)
-    raise DtypeError(f"column {shown(name)} mixes {listed(sorted(kind.__name__ for kind in kinds))}",
-                     fix="give it numbers only, or text only")
+        out = np.array([0 if item is None else item for item in items], dtype=np.float64 if float in kinds else None)
+        if out.dtype != object:                           # whole numbers beyond 64 bits
+            return Column(name, out, mask)
+    raise DtypeError(f"column {shown(name)} holds {listed(sorted(kind.__name__ for kind in kinds))}",
+                     fix="give it 64-bit numbers only, or text only")

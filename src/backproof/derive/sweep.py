@@ -9,6 +9,7 @@ Every adjoint is itself a name, defined after the sweep, so a recurrent circle n
 samples: δ = ∂E_n/∂z and ∂J/∂W = (1/N) Σ_n …
 """
 
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -40,7 +41,8 @@ def adjoint_name(name, role):
         return f"grad.{name}"
     if role == "pre_activation":
         head, dot, tail = name.rpartition(".")
-        return f"{head}{dot}delta{tail.removeprefix('z')}"
+        renamed, found = re.subn(r"(^|_)z(?=[\d_]|$)", r"\1delta", tail, count=1)
+        return f"{head}{dot}{renamed}" if found else f"delta.{name}"
     return f"adj.{name}"
 
 

@@ -11,8 +11,10 @@ from ..calculus import Index
 from ..errors import EngineError, ShapeError
 from ..lower import WORDS
 from ..lower.instructions import FIRST
+from .generator import dropout_mask
+from .steps import Steps
 
-__all__ = ["name", "kernels", "Run", "WORD"]
+__all__ = ["name", "kernels", "Run", "Session", "WORD", "storage_order", "masks"]
 
 name = "reference"
 kernels = frozenset()           # composed functions with a kernel of their own: none, they run as their composition
@@ -306,3 +308,73 @@ def _largest(x, axes):
     flat = x.reshape(*kept, -1)
     place = np.argmax(flat.real, axis=-1)[..., None]
     return np.take_along_axis(flat, place, axis=-1).reshape(*kept, *[1] * len(axes))
+
+
+# ---------------------------------------------------------------------------------------------------- training
+
+class Session:
+    """A program with its parameters and optimizer state, stepped over minibatches.
+
+    Parameters  program     with outputs "L" and "J", gradients and an update
+                parameters, state  {name: array}; copied, and given back by the attributes of the same names
+    """
+
+    def __init__(self, program, parameters, state, dtype=np.float64, threads=None):
+        self.program, self.dtype = program, np.dtype(dtype)
+        self.parameters = {name: np.array(array, self.dtype) for name, array in parameters.items()}
+        self.state = {name: np.array(array, self.dtype) for name, array in state.items()}
+
+    def steps(self, data, rows, batch_size, scalars, epoch, seed):
+        """One update for each ``batch_size`` of the rows, in their order.
+
+        Parameters  data     {input: array, sample-first}; rows: row numbers into them
+                    scalars  {name: one number per step}
+                    epoch, seed  the address of dropout masks
+        Interrupts leave the last complete step: parameters and state change together, after the step was found finite.
+        """
+        done = Steps()
+        for k, start in enumerate(range(0, len(rows), batch_size)):
+            chosen = rows[start:start + batch_size]
+            feeds = {name: storage_order(self.program.values[name], data[name][chosen]) for name in self.program.inputs
+                     if name in data}
+            feeds.update(masks(self.program, chosen, epoch, seed, self.dtype))
+            feeds.update({name: values[k] for name, values in scalars.items()})
+            run = Run(self.program, {**feeds, **self.parameters, **self.state}, self.dtype)
+            outputs = run.outputs()
+            loss, objective = float(outputs["L"]), float(outputs["J"])
+            gradients = run.gradients()
+            if not (np.isfinite(loss) and np.isfinite(objective) and all(np.isfinite(g).all() for g in gradients.values())):
+                done.failure = (k, run.first_non_finite() or "J")
+                return done
+            new = run.update()
+            bad = next((name for name, array in new.items() if not np.isfinite(array).all()), None)
+            if bad is not None:
+                done.failure = (k, bad)
+                return done
+            self.parameters, self.state = ({name: new.get(name, array) for name, array in group.items()}
+                                           for group in (self.parameters, self.state))
+            done.done += 1
+            done.samples += len(chosen)
+            done.loss += len(chosen) * loss
+            done.objective += len(chosen) * objective
+        return done
+
+
+def storage_order(value, array):
+    """A sample-first array with its axes in the order of the stored value (time, sample, …)."""
+    kinds = [index.kind for index in value.axes]
+    if kinds[:2] == ["time", "sample"]:
+        return array.swapaxes(0, 1)
+    return array
+
+
+def masks(program, rows, epoch, seed, dtype):
+    """The dropout masks of a minibatch, by original row."""
+    feeds = {}
+    for name, value in program.inputs.items():
+        for fact in value.facts:
+            if isinstance(fact, tuple) and fact[0] == "dropout":
+                _, layer, rate = fact
+                units = value.axes[-1].extent
+                feeds[name] = dropout_mask(seed, epoch, rows, units, layer, rate, dtype)
+    return feeds

@@ -57,6 +57,7 @@ class Value:
     storage: str = "value"
     integer: bool = False
     pad: str | None = None          # "before": slot 0 lies before t = 0; "behind": one slot lies behind the last step
+    facts: tuple = ()               # what is declared of an input, such as ("dropout", layer number, rate)
 
     def __repr__(self):
         pad = {"before": " +1 before", "behind": " +1 behind", None: ""}[self.pad]

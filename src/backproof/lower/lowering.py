@@ -97,13 +97,13 @@ class _Lowering:
         live = self.reachable(kept)
         ordered = schedule([d for d in self.definitions.values() if d.name in live], list(self.definitions))
         late = self.reachable(set(replaces)) - self.reachable(kept - set(replaces))
-        early = [self.instruction(item) for item in ordered if not _belongs(item, late)]
-        after = [self.instruction(item) for item in ordered if _belongs(item, late)]
+        early = _flatten(self.instruction(item) for item in ordered if not _belongs(item, late))
+        after = _flatten(self.instruction(item) for item in ordered if _belongs(item, late))
         after.sort(key=lambda instruction: instruction.out in replaces)          # every read before the first overwrite
         used = live | {o.value for d in self.definitions.values() if d.name in live for o in (*d.reads(), *d.edges())}
         used |= {op.value for op in give.values()}
         values = {name: value for name, value in self.values.items() if name in used}
-        return Program(values, tuple(_flatten(early)), tuple(_flatten(after)), give, replaces, gradient_values)
+        return Program(values, tuple(early), tuple(after), give, replaces, gradient_values)
 
     def reachable(self, names):
         seen, stack = set(), list(names)
@@ -139,7 +139,8 @@ class _Lowering:
 
     def variable(self, variable):
         storage = STORAGE.get(variable.role, "input")
-        value = self.values.setdefault(variable.name, Value(variable.name, variable.axes, storage, variable.integer))
+        value = self.values.setdefault(variable.name, Value(variable.name, variable.axes, storage, variable.integer,
+                                                            facts=variable.facts))
         if value.axes != variable.axes:
             raise ProgramError(f"two variables are called {variable.name!r}")
         return Operand(variable.name, tuple((i, 0) for i in variable.axes))

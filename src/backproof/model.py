@@ -1,0 +1,453 @@
+"""Model: a network with numbers in it. The door to running, training, differentiating and saving.
+
+Reads   a Network, arrays sample-first.
+Gives   predictions, losses, gradients by parameter name, error signals per sample, a trained model, a model file.
+"""
+
+import json
+from types import MappingProxyType
+
+import numpy as np
+
+from .data.arrays import feature_names, as_labels, as_samples, as_targets, as_tokens, as_weights
+from .engines import choose
+from .engines.generator import initial_values
+from .engines.reference import storage_order
+from .errors import DataError, DtypeError, ModelFileError, NonFiniteError, OptionError, RangeError, ShapeError
+from .lower import lower
+from .network import Network
+from .networks.activations import SIMPLEX
+from .train import OPTIMIZERS, History, Options, train
+from .train.files import load_tensors, save_tensors
+from .train.lbfgs import minimise
+from .train.loop import check_number
+from .train.optimizers import Optimizer, update_equations
+
+__all__ = ["Model"]
+
+FORMAT = "backproof-model/1"
+CHUNK = 4096                    # samples that are predicted at once: memory stays bounded
+
+
+class Model:
+    """A network with parameters, an engine and a dtype.
+
+    Made by ``network.build(seed=0)``; ``parameters`` are read-only views by name.
+
+    >>> import numpy as np
+    >>> from backproof import Network
+    >>> model = Network("2 | 3 tanh | 1", loss="squared_error").build(seed=0, dtype="float64")
+    >>> X, y = np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([1.0, 0.0])
+    >>> sorted(model.gradients(X, y))
+    ['W1', 'W2', 'b1', 'b2']
+    >>> model.deltas(X, y)["delta1"].shape
+    (2, 3)
+    """
+
+    def __init__(self, network, *, seed=0, engine=None, dtype="float32", threads=None, parameters=None):
+        self.network, self.seed, self.threads = network, _seed(seed), threads
+        try:
+            self.dtype = np.dtype(dtype)
+        except TypeError:
+            self.dtype = None
+        if self.dtype not in (np.float32, np.float64):
+            raise DtypeError(f"dtype={dtype!r} is not supported", fix="float32 or float64")
+        self.engine = choose(engine)
+        self.history = History()
+        self.feature_names = None           # the columns of a table given to fit, in order
+        self.extra = {}                     # what travels in the model file beside the network: text by key
+        self._programs, self._training = {}, None
+        self._arrays = {}
+        if parameters is None:
+            parameters = {p.name: initial_values(p.initial, p.shape, self.seed, k) for k, p in enumerate(network.parameters)}
+        self.set_parameters(**parameters)
+
+    # ------------------------------------------------------------------------------------------ parameters
+
+    @property
+    def parameters(self):
+        """{name: array}, read-only views; ``set_parameters`` replaces."""
+        views = {}
+        for name, array in self._arrays.items():
+            views[name] = array.view()
+            views[name].flags.writeable = False
+        return MappingProxyType(views)
+
+    def set_parameters(self, **arrays):
+        """Replace parameters by name; all of them the first time. Shapes must fit, values be finite."""
+        known = {p.name: p for p in self.network.parameters}
+        for name in arrays:
+            if name not in known:
+                raise OptionError(f"there is no parameter {name!r}", fix=f"one of {', '.join(known)}")
+        checked = {}
+        for name, array in arrays.items():
+            array = np.array(array, self.dtype)
+            if array.shape != known[name].shape:
+                raise ShapeError(f"{name} has shape {array.shape}, the network's is {known[name].shape}",
+                                 where=f"{name}[{', '.join(i.name for i in known[name].axes)}]")
+            if not np.isfinite(array).all():
+                raise DataError(f"{name} has {np.count_nonzero(~np.isfinite(array))} values that are not finite")
+            checked[name] = array
+        self._arrays = {name: checked.get(name, self._arrays.get(name)) for name in known}
+        missing = [name for name, array in self._arrays.items() if array is None]
+        if missing:
+            raise OptionError(f"the parameters {', '.join(missing)} are missing")
+        return self
+
+    # ------------------------------------------------------------------------------------------ programs
+
+    def program(self, *outputs, training=False, weighted=False, target=None, derived=False, gradients=False, wrt=()):
+        """The lowered program for named equations; compiled once and kept.
+
+        Raises   DerivationError or ProgramError for names that the system does not have.
+        """
+        key = outputs, training, weighted, target, derived, gradients, wrt
+        if key not in self._programs:
+            how = {"training": training, "weighted": weighted, "target": target}
+            if derived or gradients or wrt:
+                sweep = self.network.gradient_system(**how, wrt=wrt or None)
+                names = [p.name for p in self.network.parameters] if gradients else []
+                named = [sweep.adjoints.get(name, name) for name in outputs]
+                self._programs[key] = lower(sweep.system, named, kernels=self.engine.kernels,
+                                            gradients={name: sweep.adjoints[name] for name in names})
+            else:
+                self._programs[key] = lower(self.network.system(**how), outputs, kernels=self.engine.kernels)
+        return self._programs[key]
+
+    def _run(self, program, feeds):
+        return self.engine.Run(program, {**self._arrays, **feeds}, self.dtype)
+
+    # ------------------------------------------------------------------------------------------ data at the door
+
+    def _inputs(self, X):
+        """(name, variable, checked array) of the network's input."""
+        network = self.network
+        name = "x" if network.vocabulary is None else "ids"
+        variable = network.system().variables[name]
+        if network.vocabulary is not None:
+            return name, variable, as_tokens(X, vocabulary=network.vocabulary, steps=network.window)
+        if network.pairs:
+            return name, variable, self._pairs(X, variable)
+        return name, variable, as_samples(X, features=variable.axes[-1].extent, dtype=self.dtype, sequence=network.sequence,
+                                          names=self.feature_names)
+
+    def _pairs(self, X, variable):
+        X = np.asarray(X)
+        if X.ndim != 3 or X.shape[1] != 2:
+            raise DataError(f"X has shape {X.shape}; {self.network.loss.name} takes pairs (n, 2, features)",
+                            fix="np.stack([true, corrupt], axis=1)")
+        flat = as_samples(X.reshape(-1, X.shape[-1]), features=variable.axes[-1].extent, dtype=self.dtype)
+        return flat.reshape(X.shape)
+
+    def _targets(self, y, n, steps):
+        """(form, array): class numbers where the loss takes them and y looks like them, else values per output."""
+        network = self.network
+        steps = steps if network.output_per_step else None
+        if "class" in network.targets and _looks_like_classes(y, steps):
+            return "class", as_labels(y, n, classes=network.outputs, steps=steps)
+        if network.targets == ("class",):
+            raise DataError(f"{network.loss.name} takes class numbers; y has shape {np.shape(y)}", fix="y of shape (n,)")
+        y = as_targets(y, n, outputs=network.outputs, dtype=self.dtype, steps=steps)
+        _check_range(y, network.loss)
+        return "values", y
+
+    def _feeds(self, X, y=None, sample_weight=None):
+        """(options of the system, {input: array sample-first}, number of samples)."""
+        name, _, X = self._inputs(X)
+        data, how = {name: X}, {}
+        if self.network.pairs and y is not None:
+            raise DataError(f"{self.network.loss.name} compares the members of a pair and takes no target", fix="y=None")
+        if y is not None:
+            how["target"], data["y"] = self._targets(y, len(X), X.shape[1] if self.network.sequence else None)
+        if sample_weight is not None:
+            how["weighted"], data["w"] = True, as_weights(sample_weight, len(X)).astype(self.dtype)
+        return how, data, len(X)
+
+    @staticmethod
+    def _store(program, data):
+        return {name: storage_order(value, data[name]) for name, value in program.inputs.items() if name in data}
+
+    # ------------------------------------------------------------------------------------------ running
+
+    def predict(self, X):
+        """The output activations.
+
+        Shapes   X (n,i) or (n,t,i); returns (n,k), or (n,t,k) where the network has an output per step.
+        Raises   DataError on unusable input, NonFiniteError naming the first tensor that overflowed.
+        """
+        _, data, n = self._feeds(X)
+        program = self.program("prediction")
+        parts = []
+        for start in range(0, n, CHUNK):
+            chunk = {name: array[start:start + CHUNK] for name, array in data.items()}
+            run = self._run(program, self._store(program, chunk))
+            part = _sample_first(program.outputs["prediction"].labels, run.outputs()["prediction"])
+            if not np.isfinite(part).all():
+                raise self._not_finite(run, "prediction", start)
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def loss(self, X, y, sample_weight=None):
+        """The data term L = (1/N) Σ w_n E_n."""
+        return self._scalar("L", X, y, sample_weight)
+
+    def objective(self, X, y, sample_weight=None):
+        """The data term with the penalties, J = L + Ω."""
+        return self._scalar("J", X, y, sample_weight)
+
+    def sample_losses(self, X, y):
+        """E_n of every sample, unweighted; shape (n,)."""
+        how, data, _ = self._feeds(X, y)
+        program = self.program("E", **how)
+        return self._run(program, self._store(program, data)).outputs()["E"]
+
+    def _scalar(self, name, X, y, sample_weight):
+        how, data, _ = self._feeds(X, y, sample_weight)
+        program = self.program(name, **how)
+        run = self._run(program, self._store(program, data))
+        value = float(run.outputs()[name])
+        if not np.isfinite(value):
+            raise self._not_finite(run, name)
+        return value
+
+    def gradients(self, X, y, sample_weight=None):
+        """∂J/∂θ by parameter name, J the objective; dropout off."""
+        return self.objective_and_gradients(X, y, sample_weight)[1]
+
+    def objective_and_gradients(self, X, y, sample_weight=None):
+        """(J, {parameter: ∂J/∂θ}) from one run."""
+        how, data, _ = self._feeds(X, y, sample_weight)
+        program = self.program("J", gradients=True, **how)
+        run = self._run(program, self._store(program, data))
+        gradients = run.gradients()
+        value = float(run.outputs()["J"])
+        if not (np.isfinite(value) and all(np.isfinite(g).all() for g in gradients.values())):
+            raise self._not_finite(run, "J")
+        return value, gradients
+
+    def deltas(self, X, y, sample_weight=None):
+        """The error signals δ = ∂E_n/∂z per sample, by name: "delta1", "delta2", …; shapes (n,j) or (n,t,j)."""
+        how, data, _ = self._feeds(X, y, sample_weight)
+        sweep = self.network.gradient_system(**how)
+        names = {sweep.adjoints[e.name]: e.name for e in sweep.system if e.role == "pre_activation" and e.name in sweep.adjoints}
+        program = self.program(*names, derived=True, **how)
+        values = self._run(program, self._store(program, data)).outputs()
+        return {name: _sample_first(program.outputs[name].labels, values[name]) for name in names}
+
+    def input_gradients(self, X, y, sample_weight=None):
+        """∂E_n/∂x per sample, in the shape of X."""
+        how, data, _ = self._feeds(X, y, sample_weight)
+        if self.network.vocabulary is not None:
+            raise DataError("token numbers have no gradient", fix="ask for the embedding's: model.gradients(X, y)")
+        program = self.program("x", wrt=("x",), **how)
+        (public, operand), = program.outputs.items()
+        return _sample_first(operand.labels, self._run(program, self._store(program, data)).outputs()[public])
+
+    def values(self, X, y, *names, sample_weight=None):
+        """Any named equations of the forward pass, adjoints or gradients as arrays, sample-first."""
+        how, data, _ = self._feeds(X, y, sample_weight)
+        program = self.program(*names, derived=True, **how)
+        found = self._run(program, self._store(program, data)).outputs()
+        return {name: _sample_first(program.outputs[name].labels, found[name]) for name in program.outputs}
+
+    def _not_finite(self, run, wanted, start=0):
+        tensor = run.first_non_finite() or wanted
+        layer = self._layer_of().get(tensor)
+        return NonFiniteError(f"{wanted} is not finite: {tensor} overflowed" + (f" in layer {layer}" if layer else ""),
+                              where=f"among the samples from row {start}", layer=layer, tensor=tensor,
+                              fix="scale the inputs, or train with a lower learning rate",
+                              state="the parameters are unchanged")
+
+    def _layer_of(self):
+        system = self.network.gradient_system().system
+        layers = {e.name: e.layer for e in system}
+        return _Layers(layers)
+
+    # ------------------------------------------------------------------------------------------ training
+
+    def fit(self, X, y, *, epochs=10, batch_size=64, optimizer="adam", learning_rate=1e-3, validation=None, sample_weight=None,
+            schedule="constant", warm_up=0, patience=None, improvement=0.0, shuffle=True, clip_norm=None, clip_value=None,
+            decay_biases=False, callbacks=(), continued=False):
+        """Train on (X, y) and return the model; ``history`` holds the record.
+
+        Parameters  optimizer      name, or an Optimizer with options: OPTIMIZERS["adam"](beta1=0.8); "lbfgs" for full batches
+                    validation     (Xv, yv): its loss is recorded, and with ``patience`` the best epoch's weights are kept
+                    schedule       constant, step, cosine, one_cycle, inverse_scaling, plateau, or f(step, total)
+                    continued      go on with the optimizer's state and the count of epochs of the last fit
+        Raises      NonFiniteError in the step where something is not finite (that step is not applied); OptionError,
+                    DataError before anything is computed. KeyboardInterrupt leaves the last complete step.
+        """
+        if not continued:
+            self.feature_names = feature_names(X)
+        options = Options(epochs, batch_size, learning_rate, schedule, warm_up, patience, improvement, shuffle, clip_norm, clip_value)
+        how, data, n = self._feeds(X, y, sample_weight)
+        validate = self._validation(validation)
+        rows = np.flatnonzero(data["w"] > 0) if "w" in data else None
+        if optimizer == "lbfgs":
+            return self._fit_lbfgs(data, how, options, validate, callbacks, continued)
+        optimizer = _optimizer(optimizer)
+        program = self._step_program(how, optimizer, clip_norm, clip_value, decay_biases)
+        signature = optimizer.name, tuple(sorted(optimizer.options.items()))
+        state, start = {name: np.zeros([i.extent for i in v.axes], self.dtype) for name, v in program.state.items()}, (0, 0)
+        if continued:
+            if self._training is None or self._training[0] != signature:
+                raise OptionError("there is no run of this optimizer to continue", fix="fit once with continued=False")
+            _, state, start = self._training
+        else:
+            self.history = History()
+        session = self.engine.Session(program, self._arrays, state, self.dtype, self.threads)
+        try:
+            train(session, data, n, optimizer, options, seed=self.seed, history=self.history, validate=validate,
+                  callbacks=callbacks, start=start, layer_of=self._layer_of(), rows=rows)
+        finally:
+            self._arrays = {name: np.asarray(array) for name, array in session.parameters.items()}
+            last = self.history.records[-1] if self.history.records else {"epoch": -1, "step": 0}
+            self._training = signature, session.state, (last["epoch"] + 1, last["step"])
+        return self
+
+    def _validation(self, validation):
+        if validation is None:
+            return None
+        if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3):
+            raise OptionError("validation is not a pair (X, y)", fix="validation=(X_validation, y_validation)")
+        how, data, n = self._feeds(*validation)
+        program = self.program("L", **how)
+        feeds = self._store(program, data)
+        return lambda parameters: float(self.engine.Run(program, {**feeds, **parameters}, self.dtype).outputs()["L"])
+
+    def _step_program(self, how, optimizer, clip_norm, clip_value, decay_biases):
+        key = "step", tuple(sorted(how.items())), optimizer.name, tuple(sorted(optimizer.options.items())), clip_norm, clip_value, decay_biases
+        if key not in self._programs:
+            sweep = self.network.gradient_system(training=True, **how)
+            gradients = {p.name: sweep.adjoints[p.name] for p in self.network.parameters}
+            system, replaces = update_equations(sweep.system, gradients, self.network.parameters, optimizer,
+                                                clip_norm=clip_norm, clip_value=clip_value, decay_biases=decay_biases)
+            self._programs[key] = lower(system, ["L", "J"], updates=replaces, gradients=gradients, kernels=self.engine.kernels)
+        return self._programs[key]
+
+    def _fit_lbfgs(self, data, how, options, validate, callbacks, continued):
+        if self.network.noises:
+            raise OptionError("lbfgs needs the same objective at every call, and this network has dropout",
+                              fix="optimizer='adam', or a network without dropout")
+        program = self.program("J", gradients=True, **how)
+        feeds = self._store(program, data)
+
+        def objective(parameters):
+            run = self.engine.Run(program, {**feeds, **parameters}, self.dtype)
+            return float(run.outputs()["J"]), run.gradients()
+        self.history = self.history if continued else History()
+        found, _ = minimise(objective, self._arrays, iterations=options.epochs, history=self.history, validate=validate,
+                            callbacks=callbacks)
+        return self.set_parameters(**found)
+
+    # ------------------------------------------------------------------------------------------ files
+
+    def save(self, path):
+        """Write a model file: safetensors with the description of the network in its metadata; atomic."""
+        description = {"format": FORMAT, "network": self.network.to_dict(), "dtype": self.dtype.name, "seed": self.seed,
+                       "feature_names": self.feature_names}
+        save_tensors(path, dict(self._arrays), {"backproof": json.dumps(description, sort_keys=True), **self.extra})
+        return path
+
+    @classmethod
+    def load(cls, path, *, engine=None, threads=None, allow_nonfinite=False):
+        """Read a model file; a corrupt, truncated, foreign or newer one is refused with the reason.
+
+        >>> import tempfile, os
+        >>> from backproof import Network
+        >>> path = os.path.join(tempfile.mkdtemp(), "m.safetensors")
+        >>> _ = Network("2 | 1").build(seed=3).save(path)
+        >>> Model.load(path).network.spec
+        '2 | 1'
+        """
+        tensors, metadata = load_tensors(path, allow_nonfinite=allow_nonfinite)
+        if "backproof" not in metadata:
+            raise ModelFileError("this safetensors file was not written by backproof", where=str(path),
+                                 fix="load it with the library that wrote it")
+        description = _description(metadata["backproof"], path)
+        network = Network.from_dict(description["network"])
+        shapes = {p.name: p.shape for p in network.parameters}
+        if set(shapes) != set(tensors):
+            odd = sorted(set(shapes) ^ set(tensors))
+            raise ModelFileError(f"the file's tensors are not the network's: {', '.join(odd[:3])}", where=str(path))
+        for name, shape in shapes.items():
+            if tensors[name].shape != shape:
+                raise ModelFileError(f"{name} has shape {tensors[name].shape}, the described network's is {shape}", where=str(path))
+        model = cls(network, seed=description["seed"], engine=engine, dtype=description["dtype"], threads=threads, parameters=tensors)
+        model.feature_names = description["feature_names"]
+        model.extra = {key: value for key, value in metadata.items() if key != "backproof"}
+        return model
+
+    def __repr__(self):
+        return (f"Model({self.network.spec!r}, loss={self.network.loss.text()!r}, dtype={self.dtype.name}, "
+                f"engine={self.engine.name}, {self.network.count} parameters)")
+
+
+class _Layers(dict):
+    """The layer of a value by name; a part "z1.2" belongs to the layer of "z1"."""
+
+    def __missing__(self, name):
+        return None
+
+    def get(self, name, default=None):
+        while name not in self and "." in name:
+            name = name.rpartition(".")[0]
+        return super().get(name, default)
+
+
+def _description(text, path):
+    try:
+        description = json.loads(text)
+        known = description["format"] == FORMAT and isinstance(description["network"], dict) \
+            and description["dtype"] in ("float32", "float64") and _seed(description["seed"]) is not None \
+            and set(description) == {"format", "network", "dtype", "seed", "feature_names"} \
+            and (description["feature_names"] is None or all(isinstance(name, str) for name in description["feature_names"]))
+    except (ValueError, KeyError, TypeError, RecursionError, OptionError) as error:
+        raise ModelFileError(f"the description of the network cannot be read: {error}", where=str(path)) from error
+    if not known:
+        raise ModelFileError(f"the file's format is {str(description['format'])[:60]!r}; this version reads {FORMAT!r}",
+                             where=str(path), fix="update backproof")
+    return description
+
+
+def _sample_first(labels, array):
+    kinds = [label.kind for label in labels]
+    if "sample" in kinds:
+        array = np.moveaxis(array, kinds.index("sample"), 0)
+    return np.ascontiguousarray(array)
+
+
+def _looks_like_classes(y, steps):
+    y = np.asarray(y)
+    return y.ndim == (1 if steps is None else 2) or y.ndim > 0 and y.shape[-1] == 1
+
+
+def _check_range(y, loss):
+    """Targets keep to the closure of the range that the loss takes (E7)."""
+    if loss.takes == SIMPLEX:
+        sums = y.sum(axis=-1, dtype=np.float64)
+        bad = np.argwhere(~(np.abs(sums - 1) <= 1e-6) | (y < 0).any(axis=-1))
+        if len(bad):
+            at = tuple(bad[0])
+            raise RangeError(f"the targets of row {at[0]} sum to {sums[at]:.6g}", fix=f"{loss.name} takes class numbers, "
+                             "or rows of probabilities that sum to 1")
+        return
+    low, high = loss.takes
+    bad = np.argwhere((y < low) | (y > high))
+    if len(bad):
+        at = tuple(bad[0])
+        raise RangeError(f"target {y[at]:g} in row {at[0]} lies outside [{low:g}, {high:g}]", where=f"loss {loss.name}",
+                         fix=f"rescale the targets into [{low:g}, {high:g}], or choose another loss")
+
+
+def _optimizer(given):
+    if isinstance(given, Optimizer):
+        return given
+    if given not in OPTIMIZERS:
+        raise OptionError(f"there is no optimizer {given!r}", fix=f"one of {', '.join([*OPTIMIZERS, 'lbfgs'])}")
+    return OPTIMIZERS[given]
+
+
+def _seed(seed):
+    check_number("seed", seed, 0, whole=True, highest=1 << 64)
+    return int(seed)

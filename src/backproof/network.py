@@ -1,0 +1,174 @@
+"""Network: the door to describing a network.
+
+Reads   a one-line spec or a list of layers, a loss, penalties and initial values.
+Gives   its parameters, its system of named equations, the derived equations of its gradients, a table, and plain data.
+"""
+
+import os
+from hashlib import blake2b
+from json import dumps
+
+from .calculus import SAMPLE, Variable
+from .derive import sweep
+from .errors import OptionError, ShapeError, SpecError
+from .networks import described, spec
+from .networks.initial import policy, policy_text
+from .networks.layers import Layer, strength
+from .networks.losses import loss_of
+from .networks.systems import checked_layers, describe
+from .networks.table import shape_text, table
+from .networks.words import whole
+
+__all__ = ["Network"]
+
+
+class Network:
+    """A network described once: layers, a loss, penalties and initial values.
+
+    Parameters  layers   the one-line spec "784 | 128 relu | 10 softmax", or a list of layers
+                inputs   the number of inputs, with a list of layers
+                loss     a name, with options "huber(delta=2)", or a function under @loss
+                l2, l1   λ/2 ΣW² and λ Σ|W| over the weights, added to the objective; per layer overridable
+                decay_biases  the penalties take the biases too
+                initial  policy of the initial values: "glorot", "he", "lecun", "orthogonal", "normal", "uniform", "zeros",
+                         or a distribution such as ("normal", 0, 0.1); None: by activation
+                words    the user's activations, layers, cells and losses by the name that the spec uses
+    Raises      SpecError, ShapeError, RangeError or OptionError where it cannot be built.
+
+    >>> net = Network("4 | 3 tanh | 2 softmax", loss="cross_entropy")
+    >>> [parameter.name for parameter in net.parameters]
+    ['W1', 'b1', 'W2', 'b2']
+    >>> net == Network(net.layers, inputs=4, loss="cross_entropy")
+    True
+    """
+
+    def __init__(self, layers, *, inputs=None, loss="squared_error", l2=0.0, l1=0.0, decay_biases=False, initial=None,
+                 words=None):
+        if isinstance(layers, str):
+            if inputs is not None:
+                raise OptionError("inputs stand in the spec", where=repr(layers), fix="leave inputs= out")
+            inputs, layers = spec.parse(layers, words)
+        elif isinstance(layers, Layer):
+            layers = [layers]
+        self._placed = checked_layers(list(layers))
+        self.layers = tuple(layer for layer, *_ in self._placed)
+        self.inputs = self._checked_inputs(inputs)
+        self.loss = loss_of(loss, words)
+        self.l2, self.l1 = strength("l2", l2) or 0.0, strength("l1", l1) or 0.0
+        self.decay_biases, self.initial = bool(decay_biases), policy(initial)
+        self._described, self._sweeps = {}, {}
+        self._plain = self._describe()
+        if self.count >= 1 << 48:
+            self.check_memory()
+
+    def _checked_inputs(self, inputs):
+        first = self.layers[0]
+        if first.reads_ids:
+            if inputs is not None:
+                raise OptionError(f"{first.kind!r} reads whole numbers; it has no number of inputs", fix="leave inputs= out")
+            return None
+        inputs = getattr(first, "inputs", None) if inputs is None else inputs
+        if inputs is None:
+            raise SpecError("the number of inputs is missing", fix="Network([...], inputs=4), or a spec \"4 | …\"")
+        if whole(inputs) is None:
+            raise SpecError(f"inputs = {inputs!r}", fix="give a whole number of at least 1")
+        return whole(inputs)
+
+    # ------------------------------------------------------------------------------------------------ what it is
+
+    sequence = property(lambda self: any(layer.steps for layer in self.layers), doc="Does it read sequences (n, t, i)?")
+    pairs = property(lambda self: self.loss.pairs, doc="Does its loss compare the two members of a pair?")
+    vocabulary = property(lambda self: getattr(self.layers[0], "vocabulary", None), doc="Ids lie below this; None: it reads x.")
+    window = property(lambda self: getattr(self.layers[0], "size", None), doc="Ids per sample of a window, or None.")
+    outputs = property(lambda self: self._plain.outputs.extent, doc="The number of outputs.")
+    targets = property(lambda self: self.loss.targets, doc='Forms of target, the default first: "values", "class".')
+    parameters = property(lambda self: self._plain.parameters, doc="The parameters in order.")
+    states = property(lambda self: self._plain.states, doc="The names of the recurrent states.")
+    count = property(lambda self: sum(p.count for p in self.parameters), doc="How many numbers it learns.")
+    spec = property(lambda self: spec.text(self.inputs, self.layers), doc="The canonical one-line spec, or None.")
+
+    @property
+    def noises(self):
+        """The random factors that training draws, in order: name, axes, rate, number."""
+        return self._describe(training=True).noises
+
+    @property
+    def output_per_step(self):
+        """Is there an output at every step of a sequence?"""
+        return any(index.kind == "time" for index in self._plain.shapes[-1][1])
+
+    def check_memory(self, itemsize=4, copies=1):
+        """Raise ShapeError where the parameters would not fit into this machine's memory."""
+        needed, free = self.count * itemsize * copies, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+        if needed > free:
+            largest = max(self.parameters, key=lambda p: p.count)
+            raise ShapeError(f"{self.count:,} parameters need {needed:,} bytes, and {free:,} are free",
+                             where=f"{largest.name} {' × '.join(map(str, largest.shape))}", fix="give the layers fewer units")
+
+    # ------------------------------------------------------------------------------------------------ equations
+
+    def _describe(self, **how):
+        key = tuple(sorted((k, v) for k, v in how.items() if v))
+        if key not in self._described:
+            self._described[key] = describe(self._placed, self.inputs, self.loss, initial=self.initial, l2=self.l2, l1=self.l1,
+                                            decay_biases=self.decay_biases, **dict(key))
+        return self._described[key]
+
+    def system(self, *, training=False, weighted=False, masked=False, target=None, given_state=False, truncated=False):
+        """The forward equations, E of one sample, the penalty, the loss L and the objective J.
+
+        Parameters  training     with dropout's noise
+                    weighted     with sample weights w[n]
+                    masked       with mask[t,n]: states are held and means taken over the valid steps
+                    target       "values" or "class"; None: the loss's default
+                    given_state  the first state of a recurrence is a variable, "h1.start"; the last is named "h1.end"
+                    truncated    with a factor xi[t] on the link t − 1 → t of every recurrence
+        """
+        return self._describe(training=training, weighted=weighted, masked=masked, target=target, given_state=given_state,
+                              truncated=truncated).system
+
+    def gradient_system(self, *, wrt=None, **how):
+        """The Sweep that adds the gradients of J by every parameter (or by ``wrt``), δ per sample; options of ``system``."""
+        wrt = tuple(p.name for p in self.parameters) if wrt is None else tuple(wrt)
+        key = wrt, tuple(sorted((k, v) for k, v in how.items() if v))
+        if key not in self._sweeps:
+            system = self.system(**how)
+            seeds = {"E": Variable("w", (SAMPLE,), "weight") if how.get("weighted") else 1}
+            if "penalty" in system:
+                seeds["penalty"] = 1
+            self._sweeps[key] = sweep(system, seeds, wrt, mean_over=SAMPLE)
+        return self._sweeps[key]
+
+    # ------------------------------------------------------------------------------------------------ as text and data
+
+    def __str__(self):
+        title = [f"Network, loss {self.loss.text()}"]
+        title += [f"{name} {value:g}" for name, value in (("l2", self.l2), ("l1", self.l1)) if value]
+        title += ["biases decay too"] if self.decay_biases else []
+        title += [f"initial {policy_text(self.initial)}"] if self.initial else []
+        variables = self.system().variables
+        x = variables.get("ids", variables.get("x"))
+        return table(shape_text(x.indices), self._placed, self._plain, ", ".join(title))
+
+    def __repr__(self):
+        return f"Network({self.spec or list(self.layers)!r}, loss={self.loss.text()!r})"
+
+    def to_dict(self):
+        """The network as plain data: numbers, strings, lists; a user's functions as expressions, no code."""
+        return described.to_dict(self)
+
+    @classmethod
+    def from_dict(cls, data):
+        """The network behind plain data. Raises ModelFileError where it has no meaning."""
+        return cls(**described.from_dict(data))
+
+    @property
+    def digest(self):
+        """A fingerprint of the description: equal networks have equal ones."""
+        return blake2b(dumps(self.to_dict(), sort_keys=True).encode(), digest_size=16).hexdigest()
+
+    def __eq__(self, other):
+        return self.to_dict() == other.to_dict() if isinstance(other, Network) else NotImplemented
+
+    def __hash__(self):
+        return hash(self.digest)

@@ -1,0 +1,176 @@
+"""From layers and a loss to one system of named equations.
+
+Reads   the layers in canonical form, the loss, the penalties, and how the system is wanted.
+Gives   the layers' equations, then E (one sample), penalty, L (their weighted mean) and J, the objective.
+"""
+
+from dataclasses import dataclass
+
+from ..calculus import SAMPLE, TIME, Index, Variable, abs, add, as_node, identity, mean, number, one_hot, square, total
+from ..derive import stable
+from ..errors import OptionError, ShapeError, SpecError
+from .layers import Layer, mean_over_steps
+from .losses import PAIR
+from .scope import Assembly, Scope, stored
+
+__all__ = ["Described", "RESERVED", "checked_layers", "describe"]
+
+RESERVED = ("E", "J", "L", "adj", "adj2", "grad", "hess", "ids", "mask", "penalty", "prediction", "steps", "v", "w", "x", "xi",
+            "y")
+
+
+@dataclass
+class Described:
+    """A network's system with what its layers asked for."""
+
+    system: object
+    parameters: tuple
+    noises: tuple
+    states: tuple
+    outputs: Index
+    shapes: tuple              # per layer: (label, the indices of what it gives)
+    targets: tuple             # the forms of the target that the loss takes
+    range: object
+
+
+def checked_layers(layers):
+    """The layers in canonical form, each with its label, number and whether it is named. Errors name the layer."""
+    if not layers:
+        raise SpecError("the network has no layers", fix='for example "4 | 8 tanh | 3 softmax"')
+    found, numbers, count = [], {}, 0
+    for position, layer in enumerate(layers, 1):
+        if not isinstance(layer, Layer):
+            raise SpecError(f"layer {position} is {layer!r:.80}", fix="give layers, for example Dense(8, \"tanh\")")
+        try:
+            layer = layer.checked()
+        except (SpecError, OptionError) as error:
+            raise type(error)(error.what, where=f"layer {position}, {layer.kind}", fix=error.fix) from None
+        if layer.numbered:
+            count += 1
+            number_, label = count, f"layer{count}"
+        else:
+            number_ = numbers[layer.kind] = numbers.get(layer.kind, 0) + 1
+            label = f"{layer.kind}{number_}"
+        if layer.name in RESERVED:
+            raise SpecError(f"layer {position} cannot be called {layer.name!r}", fix="choose another name")
+        label = layer.name or label
+        if any(label == other for _, other, _, _ in found):
+            raise SpecError(f"two layers are called {label!r}", fix="choose another name")
+        found.append((layer, label, number_, layer.name is not None))
+    return found
+
+
+def describe(layers, inputs, loss, *, initial=None, l2=0.0, l1=0.0, decay_biases=False, training=False, weighted=False,
+             masked=False, target=None, given_state=False, truncated=False):
+    """The system of a network; ``layers`` as ``checked_layers`` gives them."""
+    first = layers[0][0]
+    sequence = any(layer.steps for layer, *_ in layers)
+    if masked and not sequence:
+        raise OptionError("a mask hides steps, and this network reads no sequences", fix="leave masked=True out")
+    if (given_state or truncated) and not any(layer.steps == "reads" and not layer.reads_ids for layer, *_ in layers):
+        raise OptionError("this network has no recurrent state to carry", fix="leave given_state and truncated out")
+    free = ([TIME] if sequence else []) + [SAMPLE] + ([PAIR] if loss.pairs else [])
+    assembly = Assembly(training=training, given_state=given_state, initial=initial, l2=l2, l1=l1, decay_biases=decay_biases,
+                        mask=Variable("mask", (TIME, SAMPLE), "mask") if masked else None,
+                        links=Variable("xi", (TIME,), "scalar") if truncated else None)
+    x = _input(first, free, inputs, sequence)
+    node, reach, shapes = x, (float("-inf"), float("inf")), []
+    last_own = max((k for k, (layer, *_) in enumerate(layers) if layer.numbered), default=-1)
+    for position, (layer, label, number_, named) in enumerate(layers):
+        _placed(layer, label, position, node, shapes)
+        scope = Scope(assembly, layer, label, number_, named=named, letter="k" if position == last_own else "j")
+        node = as_node(layer.forward(scope, node))
+        reach = layer.range(reach)
+        shapes.append((label, stored(node.indices)))
+    if getattr(node, "name", None) not in assembly.system.equations:
+        node = assembly.system.define("output", identity(node) if isinstance(node, Variable) else node, axes=stored(node.indices), role="activation")
+    outputs = Scope(assembly, layers[-1][0], "the loss", 0).unit_of(node)
+    loss.check(reach, _ending(layers))
+    system = assembly.system
+    system.aliases["prediction"] = node.name
+    _loss(system, assembly, loss, node, outputs, target)
+    _objective(system, assembly.parameters.values(), weighted)
+    for name in [q.name for q in system if q.role == "joined" and q.name not in system.needed_for(["prediction", "J"])]:
+        del system.equations[name]                             # two halves that only their ends were taken of
+    return Described(system.check(), tuple(assembly.parameters.values()), tuple(assembly.noises), tuple(assembly.states),
+                     outputs, tuple(shapes), loss.targets, reach)
+
+
+def _input(first, free, inputs, sequence):
+    if first.reads_ids:
+        position = [] if first.steps else [Index("position", first.size, "unit", "p")]
+        return Variable("ids", (*free, *position), "input", integer=True)
+    return Variable("x", (*free, Index("input", inputs, "unit", "i")), "input")
+
+
+def _placed(layer, label, position, x, shapes):
+    """Does the layer suit what stands before it?"""
+    if layer.reads_ids and position:
+        raise SpecError(f"{layer.kind!r} reads whole numbers, so it can only be the first layer", where=label)
+    if layer.steps and TIME not in x.indices:
+        pooled = shapes[-1][0] if shapes else "the input"
+        raise SpecError(f"{label!r} ({layer.kind}) wants steps in time, and {pooled!r} gives one value for all steps",
+                        where=f"layer {position + 1}, {layer.kind}", fix="leave out one of the two")
+    wanted = getattr(layer, "inputs", None)
+    given = [index.extent for index in x.indices if index.kind == "unit"]
+    if wanted is not None and given != [wanted]:
+        below = f"{shapes[-1][0]!r}" if shapes else "the input"
+        raise ShapeError(f"{below} gives {_shape(x.indices)}: {given[0]} units, and the weights of {label!r} are "
+                         f"{wanted} × {layer.units}", where=f"layer {position + 1}, {layer.kind}",
+                         fix=f"give {label!r} {given[0]} inputs, or {below} {wanted} units")
+
+
+def _shape(indices):
+    return "(" + ", ".join(f"{i.letter}" if isinstance(i.extent, str) else str(i.extent) for i in stored(indices)) + ")"
+
+
+def _ending(layers):
+    for layer, label, *_ in reversed(layers):
+        word = getattr(layer, "activation", None)
+        if word is not None:
+            return word if isinstance(word, str) else word.name
+        if layer.numbered or layer.kind == "dropout":
+            return label if layer.name else layer.kind
+    return "the input"
+
+
+def _loss(system, assembly, loss, a, outputs, target):
+    """Define E, per sample: the mean over the valid steps where there is an output per step."""
+    if loss.pairs:
+        if target is not None:
+            raise OptionError(f"{loss.name} compares the two members of a pair and takes no target", fix="leave target out")
+        if outputs.extent != 1:
+            raise SpecError(f"{loss.name} takes one score, and the network gives {outputs.extent}", fix="end it with one unit")
+        y = None
+    else:
+        target = loss.targets[0] if target is None else target
+        if target not in loss.targets:
+            raise OptionError(f"{loss.name} takes no target of the form {target!r}", fix=f"one of {', '.join(loss.targets)}")
+        rest = [index for index in stored(a.indices) if index != outputs]
+        if target == "class":
+            y = one_hot(Variable("y", rest, "target", integer=True), outputs)
+        else:
+            y = Variable("y", (*rest, outputs), "target", facts=("sums to one",) if "class" in loss.targets else ())
+    written = loss.at(a, y, outputs)
+    runs, _ = stable(written, system)
+    system.define("E", mean_over_steps(runs, assembly), role="sample_loss",
+                  written=None if runs is written else mean_over_steps(written, assembly))
+
+
+def _objective(system, parameters, weighted):
+    """Define the penalty (where there is one), L and J."""
+    terms = []
+    for parameter in parameters:
+        value = Variable(parameter.name, parameter.axes, "parameter")
+        if parameter.l2:
+            terms.append(number(parameter.l2) * 0.5 * total(square(value), over=parameter.axes))
+        if parameter.l1:
+            terms.append(number(parameter.l1) * total(abs(value), over=parameter.axes))
+    sample = system.ref("E")
+    if weighted:
+        sample = Variable("w", (SAMPLE,), "weight") * sample
+    if terms:
+        system.define("penalty", add(terms), role="penalty")
+    loss = system.define("L", mean(sample, over=SAMPLE), role="loss")
+    system.define("J", loss + system.ref("penalty") if terms else loss, role="objective")
+

@@ -1,0 +1,44 @@
+"""What a run leaves behind: one record per epoch."""
+
+import json
+from dataclasses import dataclass, field
+
+__all__ = ["History"]
+
+
+@dataclass
+class History:
+    """Records of the epochs, in order; a column by name: history["validation_loss"].
+
+    Fields  epoch (from 0), step (done so far), loss (data term, averaged over the epoch's samples as they were met),
+            objective (with penalties), validation_loss, learning_rate, seconds; best: the epoch whose weights were kept.
+    """
+
+    records: list = field(default_factory=list)
+    best: int | None = None
+    stopped: str = ""
+
+    def __getitem__(self, column):
+        return [record.get(column) for record in self.records]
+
+    def __len__(self):
+        return len(self.records)
+
+    def append(self, **record):
+        self.records.append(record)
+        return record
+
+    def to_json_lines(self):
+        """One JSON object a line, as written beside a saved model."""
+        return "".join(json.dumps(record) + "\n" for record in self.records)
+
+    def __str__(self):
+        lines = [f"{'epoch':>5} {'loss':>12} {'objective':>12} {'validation':>12} {'rate':>10}"]
+        for r in self.records:
+            cells = [r.get(c) for c in ("loss", "objective", "validation_loss", "learning_rate")]
+            texts = ["" if c is None else f"{c:.6g}" for c in cells]
+            mark = " best" if r["epoch"] == self.best else ""
+            lines.append(f"{r['epoch']:>5} {texts[0]:>12} {texts[1]:>12} {texts[2]:>12} {texts[3]:>10}{mark}")
+        if self.stopped:
+            lines.append(self.stopped)
+        return "\n".join(lines)

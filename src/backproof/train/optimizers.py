@@ -1,0 +1,185 @@
+"""Optimizers, each an expression: the new parameter and state from the old, the gradient and a few scalars.
+
+Reads   a parameter θ, its gradient g, the optimizer's slots and the scalars of the step.
+Gives   update equations that are lowered together with the gradients, so every engine runs them.
+
+Weight decay stands here as ``weight_decay`` (coupled: added to the gradient; decoupled: taken off the parameter) or in
+the network's objective as ``l2``; the name says which.
+"""
+
+from dataclasses import dataclass, field
+from inspect import signature
+
+from ..calculus import Variable, add, as_node, minimum, number, reciprocal, sqrt, square, total
+from ..errors import OptionError
+
+__all__ = ["Optimizer", "OPTIMIZERS", "optimizer", "update_equations"]
+
+OPTIMIZERS = {}
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """An optimizer with its hyper-parameters.
+
+    Attributes  rule     (θ, g, slots…, scalars) -> (new θ, *new slots), expressions
+                slots    names of the state kept per parameter, 0 at the start
+                scalars  hyper-parameters and the step number from 1 -> {name: factor}, computed in float64
+                intervals {option: (lowest, highest)} as open-ended text in errors
+    """
+
+    name: str
+    rule: object
+    slots: tuple = ()
+    options: dict = field(default_factory=dict)
+    scalars: object = None
+    decoupled: bool = False
+
+    def __call__(self, **options):
+        """The same optimizer with other hyper-parameters; unknown names and values outside are refused."""
+        unknown = set(options) - set(self.options)
+        if unknown:
+            raise OptionError(f"{self.name} has no option {sorted(unknown)[0]!r}",
+                              fix=f"one of {', '.join(self.options) or 'none'}")
+        merged = {**self.options, **options}
+        for option, value in merged.items():
+            _check(self.name, option, value)
+        return Optimizer(self.name, self.rule, self.slots, merged, self.scalars, self.decoupled)
+
+    def at(self, step):
+        """The scalars of a step (counted from 1) besides the learning rate."""
+        return {} if self.scalars is None else self.scalars(step, **{k: v for k, v in self.options.items()
+                                                                    if k in signature(self.scalars).parameters})
+
+
+_INTERVALS = {
+    "momentum": (0, 1, "[0, 1)"), "beta1": (0, 1, "[0, 1)"), "beta2": (0, 1, "[0, 1)"), "decay": (0, 1, "[0, 1)"),
+    "weight_decay": (0, float("inf"), "[0, ∞)"), "epsilon": (None, float("inf"), "(0, ∞)"), "nesterov": None,
+}
+
+
+def _check(name, option, value):
+    interval = _INTERVALS.get(option)
+    if interval is None:
+        return
+    low, high, text = interval
+    bad = isinstance(value, bool) or not isinstance(value, (int, float)) \
+        or not (value > 0 if low is None else value >= low) or not value < high
+    if bad:
+        raise OptionError(f"{option}={value!r} of {name} lies outside {text}", fix=f"choose {option} in {text}")
+
+
+def optimizer(name, slots=(), scalars=None, decoupled=False, **options):
+    """Declare an optimizer by its rule; the rule's keyword arguments are scalars and options by name.
+
+    >>> from backproof.train.optimizers import optimizer
+    >>> @optimizer("sign_sgd")
+    ... def sign_sgd(theta, g, *, eta):
+    ...     from backproof.calculus import sign
+    ...     return (theta - eta * sign(g),)
+    >>> sign_sgd.name
+    'sign_sgd'
+    """
+    def declare(rule):
+        made = Optimizer(name, rule, tuple(slots), dict(options), scalars, decoupled)
+        OPTIMIZERS[name] = made
+        return made
+    return declare
+
+
+@optimizer("sgd", weight_decay=0.0)
+def sgd(theta, g, *, eta):
+    return (theta - eta * g,)
+
+
+@optimizer("momentum", slots=("velocity",), momentum=0.9, weight_decay=0.0)
+def momentum(theta, g, velocity, *, eta, momentum):
+    new = momentum * velocity + g
+    return theta - eta * new, new
+
+
+@optimizer("nesterov", slots=("velocity",), momentum=0.9, weight_decay=0.0)
+def nesterov(theta, g, velocity, *, eta, momentum):
+    new = momentum * velocity + g
+    return theta - eta * (g + momentum * new), new
+
+
+@optimizer("rmsprop", slots=("square",), decay=0.99, epsilon=1e-8, weight_decay=0.0)
+def rmsprop(theta, g, square_, *, eta, decay, epsilon):
+    new = decay * square_ + (1 - decay) * square(g)
+    return theta - eta * g * reciprocal(sqrt(new) + epsilon), new
+
+
+@optimizer("adagrad", slots=("square",), epsilon=1e-10, weight_decay=0.0)
+def adagrad(theta, g, square_, *, eta, epsilon):
+    new = square_ + square(g)
+    return theta - eta * g * reciprocal(sqrt(new) + epsilon), new
+
+
+def _adam_scalars(step, beta1, beta2):
+    """The corrections of the averages' start at 0 (Kingma & Ba 2015, sec. 3)."""
+    return {"correction1": 1 / (1 - beta1**step), "correction2": (1 - beta2**step) ** -0.5}
+
+
+def _adam(theta, g, mean, square_, *, eta, beta1, beta2, epsilon, correction1, correction2):
+    m = beta1 * mean + (1 - beta1) * g
+    v = beta2 * square_ + (1 - beta2) * square(g)
+    return theta - eta * correction1 * m * reciprocal(correction2 * sqrt(v) + epsilon), m, v
+
+
+adam = optimizer("adam", slots=("mean", "square"), scalars=_adam_scalars,
+                 beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.0)(_adam)
+adamw = optimizer("adamw", slots=("mean", "square"), scalars=_adam_scalars, decoupled=True,
+                  beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.01)(_adam)
+
+
+def update_equations(system, gradients, parameters, optimizer, *, clip_norm=None, clip_value=None, decay_biases=False):
+    """Extend a system with the update of every parameter.
+
+    Parameters  gradients   {parameter: equation of its gradient}
+                parameters  the network's parameters (name, kind); decay spares biases unless ``decay_biases``
+    Returns     {equation: the parameter or state that it replaces}
+    """
+    system, replaces = system.copy(), {}
+    eta = Variable("eta", (), "scalar")
+    scalars = {name: Variable(name, (), "scalar") for name in optimizer.at(1)}
+    accepted = signature(optimizer.rule).parameters
+    options = {k: as_node(v) for k, v in {**optimizer.options}.items() if k in accepted}
+    scalars = {k: v for k, v in scalars.items() if k in accepted}
+    decay = optimizer.options.get("weight_decay", 0.0)
+    variables = system.variables
+    clipped = {name: system.ref(equation) for name, equation in gradients.items()}
+    if clip_value is not None:
+        clipped = {name: _between(g, clip_value) for name, g in clipped.items()}
+    if clip_norm is not None:
+        norm = system.define("gradient_norm", sqrt(add([total(square(g), g.indices) for g in clipped.values()])),
+                             role="norm")
+        scale = system.define("clip", minimum(number(1), number(clip_norm) * reciprocal(norm)), role="norm")
+        clipped = {name: g * scale for name, g in clipped.items()}
+    for parameter in parameters:
+        if parameter.name not in gradients:
+            continue
+        theta = variables[parameter.name]
+        g, kept = clipped[parameter.name], theta
+        if decay and (decay_biases or parameter.kind not in ("bias", "scale")):
+            if optimizer.decoupled:
+                kept = theta - eta * decay * theta
+            else:
+                g = g + decay * theta
+        slots = [Variable(f"{slot}.{theta.name}", theta.axes, "state") for slot in optimizer.slots]
+        results = optimizer.rule(kept, g, *slots, eta=eta, **options, **scalars)
+        names = [f"next.{slot.name}" for slot in slots]
+        new_slots = results[1:]
+        defined = {}
+        for name, slot, value in zip(names, slots, new_slots):
+            defined[value] = system.define(name, value, axes=theta.axes, role="update", layer=parameter.layer)
+            replaces[name] = slot.name
+        value = system.fold(results[0])
+        system.define(f"next.{theta.name}", value, axes=theta.axes, role="update", layer=parameter.layer, rule="update")
+        replaces[f"next.{theta.name}"] = theta.name
+    return system, replaces
+
+
+def _between(g, limit):
+    from_below = minimum(g, number(limit))
+    return -minimum(-from_below, number(limit))
