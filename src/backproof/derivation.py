@@ -23,15 +23,14 @@ class Derivation:
 
     Attributes  system, sweep; seeds {scalar: its adjoint}; wrt, the names differentiated by; network, or None
 
-    >>> from backproof.calculus import SAMPLE, Index, System, Variable, sigmoid, square, total
-    >>> i, j = Index("x.unit", 3, letter="i"), Index("layer1.unit", 2, letter="j")
-    >>> x, y = Variable("x", (SAMPLE, i)), Variable("y", (SAMPLE, j), "target")
-    >>> W, b = Variable("W1", (i, j), "parameter"), Variable("b1", (j,), "parameter")
-    >>> s = System()
-    >>> z = s.define("z1", total(x * W, over=i) + b, role="pre_activation", layer="1")
-    >>> a = s.define("a1", sigmoid(z), role="activation", layer="1")
-    >>> E = s.define("E", total(square(a - y), over=j) / 2, role="sample_loss")
-    >>> print(Derivation.of(s, {"E": 1}, ["W1", "b1"]))
+    >>> from backproof import Network
+    >>> derivation = Network("3 | 2 tanh", loss="squared_error").derive()
+    >>> for equation in derivation.equations[-3:]: print(equation.name)
+    delta1
+    grad.W1
+    grad.b1
+    >>> max(derivation.check().values()) < 1e-13
+    True
     """
 
     def __init__(self, sweep, seeds, wrt, network=None, mean_over=SAMPLE):

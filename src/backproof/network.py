@@ -9,6 +9,7 @@ from hashlib import blake2b
 from json import dumps
 
 from .calculus import SAMPLE, Variable
+from .derivation import Derivation
 from .derive import sweep
 from .errors import OptionError, ShapeError, SpecError
 from .networks import described, spec
@@ -138,6 +139,26 @@ class Network:
                 seeds["penalty"] = 1
             self._sweeps[key] = sweep(system, seeds, wrt, mean_over=SAMPLE)
         return self._sweeps[key]
+
+    def derive(self, of=None, wrt=None, **how):
+        """The equations of the gradients, named and in order: a Derivation, which prints itself.
+
+        Parameters  of    None: the objective; or the name of any equation, which gets a signal of 1 ("score": the one output)
+                    wrt   names of parameters, variables or equations; None: all parameters
+                    how   options of ``system``
+
+        >>> print(Network("2 | 1 sigmoid", loss="binary_cross_entropy").derive().equations[-2].name)
+        grad.W1
+        """
+        if of is None:
+            sweep = self.gradient_system(wrt=wrt, **how)
+            seeds = {"E": Variable("w", (SAMPLE,), "weight") if how.get("weighted") else 1}
+            seeds.update({"penalty": 1} if "penalty" in sweep.system else {})
+            return Derivation(sweep, seeds, wrt or [p.name for p in self.parameters], self)
+        system = self.system(**how)
+        of = system.resolve("prediction" if of == "score" and "score" not in system else of)
+        system = system.restricted([of])
+        return Derivation.of(system, {of: 1}, wrt or [p.name for p in self.parameters if p.name in system.variables], network=self)
 
     # ------------------------------------------------------------------------------------------------ as text and data
 

@@ -51,8 +51,9 @@ class Name(Box):
     place: str = "(up)"
     subs: tuple = ()
     style: str = "italic"
-    prefix: str = ""
-    accent: str = ""
+    prefix: str = ""               # d, of a derivative written dz
+    detail: str = ""               # a gate's letter
+    behind: bool = False           # of the half that runs backwards in time
 
 
 @box

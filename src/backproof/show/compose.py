@@ -185,7 +185,7 @@ class Composer:
         inner = Row(tuple(Id(self.letters[axis]) for axis in tree.over if axis in self.letters))
         if tree.kind == "max":
             return Row((Big("max", inner), self.box(tree.body, PRODUCT))), PRODUCT
-        return Row((Id("log", "upright"), Big("Σ", inner), Bar(Id("exp", "upright"), (self.box(tree.body),)))), PRODUCT
+        return Row((Id("log ", "upright"), Big("Σ", inner), Bar(Id("exp", "upright"), (self.box(tree.body),)))), PRODUCT
 
     def softmax(self, tree):
 

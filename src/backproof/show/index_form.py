@@ -210,8 +210,10 @@ def multiply(factors, coefficient=Fraction(1)):
         counted[base] = counted.get(base, 0) + exponent
     flat = sorted((base if exponent == 1 else Power(base, exponent) for base, exponent in counted.items()), key=reading_order)
     if below:
-        top = multiply_plain(flat)
-        fraction = Quotient(top, multiply_plain(below))
+        under = multiply(below)
+        if isinstance(under, Plus) and len(under.terms) == 1:
+            coefficient, under = coefficient / under.terms[0][0], under.terms[0][1]
+        fraction = Quotient(multiply_plain(flat), under)
         return fraction if coefficient == 1 else Plus(((coefficient, fraction),))
     if not flat:
         return Number(coefficient)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from .. import calculus as c
 from .index_form import IndexForm, multiply, plus, softmax_of
-from .trees import Apply, Axis, Cases, Place, Symbol, walk
+from .trees import ZERO, Apply, Axis, Cases, Place, Symbol, walk
 
 __all__ = ["Line", "Side", "index_lines", "inlined", "unit_order"]
 
@@ -49,12 +49,9 @@ def unit_order(system):
     for equation in system:
         if equation.of is not None:
             continue
-        for node in c.walk(equation.expression):
-            for index in (*node.indices, *getattr(node, "summed", ())):
-                name = index.name.rstrip("'")
-                if index.kind == "unit" and name not in rank and index not in equation.axes:
-                    rank[name] = len(rank)
-        for index in equation.axes:
+        own = {index.name.rstrip("'") for index in equation.axes}
+        read = [index for node in c.walk(equation.expression) for index in node.indices]
+        for index in (*(i for i in read if i.name.rstrip("'") not in own), *equation.axes):
             if index.kind == "unit":
                 rank.setdefault(index.name.rstrip("'"), len(rank))
     return rank
@@ -98,7 +95,7 @@ def index_lines(derivation, notation, *, forward=True):
     """The lines of a derivation in index form."""
     system = derivation.system
     inline = frozenset() if notation.chain else inlined(system, derivation.kept)
-    form, lines = IndexForm(system, inline), []
+    form, lines, told = IndexForm(system, inline), [], set()
     for name, equation in system.equations.items():
         if name in inline or (not forward and equation.of is None):
             continue
@@ -113,21 +110,30 @@ def index_lines(derivation, notation, *, forward=True):
             z = Symbol(equation.of, left.places)
             terms = [(1, multiply([form.tree(upstream, at), Apply(function, (z,), 0)])) for function, upstream in chain]
             sides.insert(0, Side(plus(terms), "chain"))
-        edges = tuple(dict.fromkeys(_edges(side.tree) for side in sides for _ in (0,)))
+        edges = [edge for side in sides for edge in _edges(side.tree, system) if _key(edge) not in told]
+        told |= {_key(edge) for edge in edges}
         lines.append(Line(len(lines) + 1, equation, left, tuple(free[i] for i in equation.axes), tuple(sides),
-                          rules_of(equation, system, derivation), tuple(e for group in edges for e in group)))
+                          rules_of(equation, system, derivation), tuple(edges)))
     return lines
 
 
-def _edges(tree):
-    """(symbol at the step outside, its value) for every symbol that is read outside the range of time."""
+def _edges(tree, system):
+    """(symbol at the step outside, its value) for what is read outside the range of time.
+
+    In a product that vanishes there one 0 is enough: that of the error signal.
+    """
     found = {}
     for node in walk(tree):
         if isinstance(node, Symbol) and node.edge is not None:
             places = tuple(Place("first", -1) if p.offset < 0 and _time(p) else Place("last", 1) if _time(p) and p.offset
                            else p for p in node.places)
-            found[(node.name, places)] = (Symbol(node.name, places, None, node.rows, node.columns, node.matrix), node.edge)
-    return tuple(found.values())
+            found.setdefault(node.name, (Symbol(node.name, places, None, node.rows, node.columns, node.matrix), node.edge))
+    derived = {name for name in found if name in system.equations and system.equations[name].of is not None}
+    return [pair for name, pair in found.items() if name in derived or not derived or pair[1] != ZERO]
+
+
+def _key(edge):
+    return edge[0].name, edge[1] if edge[1] == ZERO else None
 
 
 def _time(place):
@@ -145,6 +151,8 @@ def rules_of(equation, system, derivation):
     if role == "delta":
         if not chain_steps(equation):
             return ("output_error" if any(t.consumer in derivation.seeds for t in equation.terms) else "delta_plain",)
+        if not any(_contracts(upstream, system) for _, upstream in chain_steps(equation)):
+            return ("output_delta",)
         through = [n for term in equation.terms for n in [term.consumer]]
         back = any(isinstance(node, c.Shift) for name in through for adj in [f"adj.{name}"] if adj in system.equations
                    for node in c.walk(system.equations[adj].expression))
@@ -158,6 +166,12 @@ def rules_of(equation, system, derivation):
     return (role,) if role in ("state", "sample_loss", "loss", "penalty", "objective", "update") else ("definition",)
 
 
+def _contracts(node, system):
+    """Does an error signal reach this node: directly, or through an adjoint that is put in?"""
+    return any(isinstance(part, c.Ref) and part.name in system.equations and system.equations[part.name].of is not None
+               for part in c.walk(node))
+
+
 def _gradient_rules(equation, system):
     paths = [term for term in equation.terms if term.consumer in system.equations
              and system.equations[term.consumer].role not in ("penalty", "objective")]
@@ -167,7 +181,8 @@ def _gradient_rules(equation, system):
     elif paths:
         units = sum(index.kind == "unit" for index in equation.axes)
         timed = any(i.kind == "time" for node in c.walk(equation.expression) for i in getattr(node, "summed", ()))
-        rules.append("gradient_bias" if units < 2 else "gradient_weight_time" if timed else "gradient_weight")
+        plain = isinstance(equation.expression, c.Einsum) and sum(not isinstance(f, c.Extent) for f in equation.expression.factors) < 2
+        rules.append("gradient_bias" if plain else "gradient_one" if units < 2 else "gradient_weight_time" if timed else "gradient_weight")
     if len(paths) < len(equation.terms):
         rules.append("and_decay" if paths else "weight_decay")
     return tuple(rules or ["gradient"])

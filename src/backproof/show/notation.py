@@ -60,7 +60,7 @@ GREEK = {name: chr(code) for code, name in zip(range(0x3B1, 0x3CA), (
     "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho final sigma tau upsilon phi "
     "chi psi omega").split())}
 SHIFTED = {"z", "a", "delta", "h", "c"}           # quantities whose layer is numbered from the input in C and D
-_NUMBERED = re.compile(r"([A-Za-z_]+?)_?(\d+)$")
+_NUMBER = re.compile(r"\d+$")
 
 
 @dataclass
@@ -72,17 +72,20 @@ class Namer:
     top: str = "E"                                 # the scalar that is differentiated
     layers: dict = field(default_factory=dict)     # name of a layer -> its number
     names: str = "numbers"
+    activation: str | None = None                  # the one activation of the network, where it has only one
 
     def parts(self, name):
-        """(letter, layer, detail) of a name: "W1" → W, 1; "output.z" → z, output; "z1.gate" → z, 1, gate."""
+        """(letter, layer, detail, reversed) of a name: "W1" → W, 1; "output.z_r" → z, output, r; "reverse_h1" → h, 1."""
         head, _, tail = name.rpartition(".")
-        match = _NUMBERED.match(tail)
-        if not head:
-            return (match.group(1), match.group(2), "") if match else (tail, "", "")
-        inner = _NUMBERED.match(head)
-        if inner and len(inner.group(1)) == 1:
-            return inner.group(1), inner.group(2), tail
-        return (match.group(1), head, match.group(2)) if match else (tail, head, "")
+        behind = tail.startswith("reverse_")
+        tail = tail.removeprefix("reverse_")
+        number = _NUMBER.search(tail)
+        layer = head or (number.group() if number else "")
+        tail = tail if head else tail.removesuffix(layer)
+        letter, _, detail = tail.partition("_")
+        if detail and (len(letter) > 1 and letter not in GREEK or len(detail) > 1):
+            letter, detail = tail, ""                          # tanh_c is one word, z_i is z of gate i
+        return letter, layer, detail, behind
 
     def box(self, name, subs=(), matrix=False, bold=False):
         """The box of a quantity with its subscripts; derivatives of it become ∂…, d… or ∇…"""
@@ -93,7 +96,7 @@ class Namer:
         return self.plain(name, subs, matrix)
 
     def plain(self, name, subs=(), matrix=False):
-        letter, layer, detail = self.parts(name)
+        letter, layer, detail, behind = self.parts(name)
         if not layer and letter == self.top and letter in ("E", "L", "J"):
             letter = self.notation.loss if letter == "E" else letter
         shift = self.notation.shift if letter in SHIFTED else 0
@@ -102,7 +105,7 @@ class Namer:
             letter = self.notation.weight
         shown = GREEK.get(letter, letter)
         style = "italic" if len(shown) == 1 else "upright"
-        return Name(shown, layer, self.notation.place, tuple(subs), style, accent=detail)
+        return Name(shown, layer, self.notation.place, tuple(subs), style, detail=detail, behind=behind)
 
     def layer(self, layer, shift):
         if layer in self.layers and self.names == "numbers":
@@ -113,7 +116,8 @@ class Namer:
         """∂E/∂v for an adjoint (per sample), ∂J/∂θ for a gradient."""
         bottom = self.plain(equation.of, subs, matrix)
         if self.notation.derivative == "d":
-            return Name(bottom.base, bottom.layer, bottom.place, bottom.subs, bottom.style, prefix="d", accent=bottom.accent)
+            return Name(bottom.base, bottom.layer, bottom.place, bottom.subs, bottom.style, prefix="d", detail=bottom.detail,
+                        behind=bottom.behind)
         whole = equation.role == "gradient"
         if self.notation.derivative == "nabla" and matrix and whole:
             return Row((Name("∇", "", "down", (self.plain(equation.of, (), True),)), Op("", "juxtaposed"),

@@ -4,6 +4,7 @@ from .compose import Composer, letters_for
 from .lines import unit_order
 from .notation import Namer
 from .text import text
+from .trees import axes_of
 from .words import phrase
 
 __all__ = ["render_text", "namer_of", "composed"]
@@ -12,11 +13,15 @@ __all__ = ["render_text", "namer_of", "composed"]
 def namer_of(derivation, notation, names):
     """The names of a derivation's system in a notation."""
     top = next(iter(derivation.seeds), "E")
-    layers = {}
+    layers, number = {}, 0
     for equation in derivation.system:
-        head = equation.name.rpartition(".")[0]
-        if equation.role == "pre_activation" and head and not head.isdigit():
-            layers.setdefault(head, len(layers) + 1)
+        label = equation.layer or ""
+        numbered = label.removeprefix("layer")
+        if numbered.isdigit():
+            number = int(numbered)
+        elif label and label == equation.name.rpartition(".")[0] and label not in layers:
+            number += 1
+            layers[label] = number
     namer = Namer(notation, derivation.system, top, layers, names)
     functions = {equation.expression.function.name for equation in derivation.system
                  if equation.role == "activation" and hasattr(equation.expression, "function")} - {"identity"}
@@ -28,8 +33,11 @@ def composed(line, namer, order, layout):
     """(left box, right boxes, edge boxes) of a line."""
     letters = letters_for(line.trees, namer.notation, order, line.free)
     composer = Composer(namer, letters, layout)
-    return (composer.box(line.left), [composer.box(side.tree) for side in line.sides],
-            [(composer.box(symbol), composer.box(value)) for symbol, value in line.edges])
+    edges = {}
+    for symbol, value in line.edges:                       # one condition, whatever letters its indices had in the formula
+        own = letters_for((symbol, value), namer.notation, order, axes_of(symbol))
+        edges[Composer(namer, own, layout).box(symbol), Composer(namer, own, layout).box(value)] = None
+    return composer.box(line.left), [composer.box(side.tree) for side in line.sides], list(edges)
 
 
 def render_text(derivation, lines, notation, layout, language, names, errors=None):

@@ -29,8 +29,9 @@ def _row(box):
 
 def _name(box):
     subs = ",".join(sub if isinstance(sub, str) else text(sub) for sub in box.subs)
-    head = f"{box.layer}.{box.base}" if box.layer and not box.layer.isdigit() else box.base + box.layer
-    return box.prefix + head + (f".{box.accent}" if box.accent else "") + (f"[{subs}]" if subs else "")
+    base = box.prefix + ("←" if box.behind else "") + box.base + (f"_{box.detail}" if box.detail else "")
+    head = f"{box.layer}.{base}" if box.layer and not box.layer.isdigit() else base + box.layer
+    return head + (f"[{subs}]" if subs else "")
 
 
 def _partial(box):
@@ -41,7 +42,8 @@ def _fraction(box):
     def part(inner):
         written = text(inner)
         return written if not any(sign in written for sign in " +−·") else f"({written})"
-    return f"{part(box.top)}/{part(box.bottom)}"
+    whole = f"{part(box.top)}/{part(box.bottom)}"
+    return f"({whole})" if box.small else whole
 
 
 def _scripted(box):
@@ -62,7 +64,7 @@ def _fence(box):
 
 
 def _big(box):
-    return f"{box.sign}_{text(box.below)} "
+    return f"{box.sign}_{text(box.below)} " if text(box.below) else box.sign + " "
 
 
 def _casebox(box):
