@@ -7,9 +7,9 @@ Gives   equations, and their print in every form, layout, notation, language and
 from .calculus import SAMPLE
 from .derive import sweep
 from .errors import DerivationError
-from .show.evaluate import Evaluation
+from .show.evaluate import Evaluation, MatrixEvaluation
 from .show.instance import Instance, relative
-from .show.lines import index_lines
+from .show.lines import lines_of
 from .show.notation import NOTATIONS
 from .show.page import render_text
 
@@ -54,7 +54,7 @@ class Derivation:
 
     def lines(self, notation="house", form="index", layout="sample"):
         """The printed lines as trees."""
-        return index_lines(self, NOTATIONS[notation])
+        return lines_of(self, NOTATIONS[notation], form, layout)
 
     def check(self, seed=0, *, lines=None, notation="house", form="index", layout="sample"):
         """{line number: largest relative error of its right-hand sides}: printed trees evaluated on a random instance.
@@ -62,14 +62,15 @@ class Derivation:
         Forward lines are compared with the reference engine, derivatives with the complex step.
         """
         instance = Instance(self.system, self.seeds, self.mean_over, seed)
-        evaluate, errors = Evaluation(instance.values, instance.extents), {}
-        for line in lines if lines is not None else self.lines(notation, form, layout):
-            errors[line.number] = max(self._error(line, side, instance, evaluate) for side in line.sides)
-        return errors
+        lines = self.lines(notation, form, layout) if lines is None else lines
+        return {line.number: max(self._error(line, side, instance) for side in line.sides) for line in lines}
 
     @staticmethod
-    def _error(line, side, instance, evaluate):
-        printed = evaluate(side.tree, line.free)
+    def _error(line, side, instance):
+        if line.left.matrix:
+            printed = MatrixEvaluation(instance.values, instance.extents)(line, side.tree)
+        else:
+            printed = Evaluation(instance.values, instance.extents)(side.tree, line.free)
         if line.equation.of is None:
             return relative(printed, instance.values[line.equation.name])
         return instance.error(line.equation.of, printed)

@@ -6,12 +6,13 @@ Gives   boxes; the same for every format.
 
 from fractions import Fraction
 
-from .boxes import Bar, Big, CaseBox, Digits, Fence, Fraction_, Id, Matrix, Op, Row, Scripted
-from .trees import (ONE, Apply, Axis, Hadamard, MatMul, Number, Place, Plus, Product, Reduction, Softmax, Sum, Symbol, axes_of, rewrite, walk)
+from .boxes import Bar, Big, CaseBox, Digits, Fence, Fraction_, Id, Matrix, Op, Row, Scripted, Words
+from .trees import (ONE, ZERO, Apply, Axis, Comparison, Divide, Hadamard, MatMul, Number, Place, Plus, Product, Reduction, Softmax, Sum, Symbol, axes_of, rewrite, walk)
 
 __all__ = ["Composer", "letters_for"]
 
 SUM, PRODUCT, ATOM = 0, 1, 2
+OTHERWISE = Words("otherwise")
 
 
 def letters_for(trees, notation, order, free=()):
@@ -20,30 +21,40 @@ def letters_for(trees, notation, order, free=()):
     ``order`` ranks unit indices from the input upwards; ``free`` are the axes of the left-hand side.
     """
     axes = list(dict.fromkeys([*free, *(axis for tree in trees for axis in axes_of(tree))]))
-    units = [axis for axis in free if axis.index.letter.rstrip("'") in "ijk" and axis.index.kind == "unit"]
-    anchor = max((order.get(_base(axis.index), 0) for axis in units), default=None)
+    axes.sort(key=lambda axis: axis.index.name.endswith("'") and axis in free)          # the prime goes to the primed index
+    ranks = {axis: order.get(_base(axis.index), 0) for axis in axes if _plain_unit(axis)}
+    own = max((ranks[axis] for axis in free if axis in ranks), default=None)
+    below, above = _ladders(ranks, own, trees, notation)
     letters, taken = {}, {}
-    below = sorted({order.get(_base(a.index), 0) for a in axes if _plain_unit(a) and anchor is not None
-                    and order.get(_base(a.index), 0) < anchor}, reverse=True)
-    above = sorted({order.get(_base(a.index), 0) for a in axes if _plain_unit(a) and anchor is not None
-                    and order.get(_base(a.index), 0) > anchor})
     for axis in axes:
-        rank = order.get(_base(axis.index), 0)
-        if not _plain_unit(axis):
+        if axis not in ranks:
             letter = axis.index.letter.rstrip("'")
-        elif anchor is None:
-            letter = notation.above[0] if notation.free == "j" else notation.free
-        elif rank == anchor:
-            letter = notation.free
-        elif rank < anchor:
-            letter = notation.below[min(below.index(rank), len(notation.below) - 1)]
+        elif own is None:
+            letter = below.get(axis, notation.sole)
         else:
-            letter = notation.above[min(above.index(rank), len(notation.above) - 1)]
+            rank = ranks[axis]
+            letter = notation.free if rank == own else (below if rank < own else above)[rank]
         while any(other is not axis and _meet(axis, other, trees, free) for other in taken.get(letter, ())):
             letter += "'"
         letters[axis] = letter
         taken.setdefault(letter, []).append(axis)
     return letters
+
+
+def _ladders(ranks, own, trees, notation):
+    """Letters by rank below and above the line's own unit index; without one, by the two sides of each matrix."""
+    if own is None:
+        sides = {}
+        for node in (node for tree in trees for node in walk(tree)):
+            units = [p.at for p in getattr(node, "places", ()) if p.at in ranks] if isinstance(node, Symbol) else ()
+            if len(units) == 2:
+                low, high = sorted(units, key=lambda axis: (ranks[axis], not axis.index.name.endswith("'")))
+                sides.update({low: notation.below[0] if ranks[low] < ranks[high] else notation.free, high: notation.free})
+        return sides, {}
+    down = sorted({rank for rank in ranks.values() if rank < own}, reverse=True)
+    up = sorted({rank for rank in ranks.values() if rank > own})
+    return ({rank: notation.below[min(k, len(notation.below) - 1)] for k, rank in enumerate(down)},
+            {rank: notation.above[min(k, len(notation.above) - 1)] for k, rank in enumerate(up)})
 
 
 def _base(index):
@@ -95,7 +106,8 @@ class Composer:
         return Scripted(Id(symbol), sup=Digits(str(tree.power))), ATOM
 
     def symbol(self, tree):
-        return self.namer.box(tree.name, self.subscripts(tree), tree.matrix), ATOM
+        large = tree.matrix and tree.rows is not None and tree.columns is not None and tree.rows.index.kind == "sample"
+        return self.namer.box(tree.name, self.subscripts(tree), tree.matrix, large), ATOM
 
     def subscripts(self, tree):
         places = list(tree.places)
@@ -166,10 +178,6 @@ class Composer:
         return Id(name + ("′" if prime else ""), "italic" if len(name) == 1 else "upright")
 
     def apply(self, tree):
-        infix = {"greater": ">", "equal": "="}
-        if tree.function.name in infix and tree.prime is None:
-            a, b = (self.box(x) for x in tree.operands)
-            return Fence("[", Row((a, Op(infix[tree.function.name]), b)), "]"), ATOM
         if tree.function.name == "abs" and tree.prime is None:
             return Fence("|", self.box(tree.operands[0]), "|"), ATOM
         return Bar(self.function(tree.function, tree.prime is not None), tuple(self.box(x) for x in tree.operands)), ATOM
@@ -188,6 +196,8 @@ class Composer:
         return Row((Id("log ", "upright"), Big("Σ", inner), Bar(Id("exp", "upright"), (self.box(tree.body),)))), PRODUCT
 
     def softmax(self, tree):
+        if tree.down is not None:
+            return Bar(Id("softmax", "upright"), (self.box(tree.body),)), ATOM
 
         def moved(node):
             if isinstance(node, Symbol) and any(p.at is tree.over for p in node.places):
@@ -200,6 +210,18 @@ class Composer:
     def iverson(self, tree):
         return Fence("[", Row((self.box(tree.ids), Op("="), Id(self.place(tree.axis)))), "]"), ATOM
 
+    def comparison(self, tree):
+        return Fence("[", self.relation(tree), "]"), ATOM
+
+    def relation(self, tree):
+        return Row((self.box(tree.left), Op(tree.relation), self.box(tree.right)))
+
+    def choice(self, tree):
+        condition = tree.condition
+        if not isinstance(condition, Comparison):
+            condition = Comparison(">", condition, ZERO)
+        return CaseBox(((self.box(tree.yes), self.relation(condition)), (self.box(tree.no), OTHERWISE))), ATOM
+
     def cases(self, tree):
         return CaseBox(tuple((self.box(value), self.outside(condition)) for value, condition in tree.cases)), SUM
 
@@ -210,6 +232,8 @@ class Composer:
             sign, value = relation[tree.kind]
             return Row((letter, Op(sign), value))
         start, stop = Digits(str(tree.start + 1)), Digits(str(tree.stop))
+        if tree.stop == tree.start + 1:
+            return Row((letter, Op("="), start))
         return Row((start, Op("≤"), letter, Op("≤"), stop))
 
     # -- matrix form -----------------------------------------------------------------------------------------------------
@@ -219,7 +243,7 @@ class Composer:
         for k, factor in enumerate(tree.factors):
             if k:
                 items.append(Op("", "juxtaposed"))
-            items.append(self.box(factor, ATOM if isinstance(factor, (Hadamard,)) else PRODUCT))
+            items.append(self.box(factor, ATOM if isinstance(factor, (Hadamard, Divide, Sum)) else PRODUCT))
         return Row(tuple(items)), PRODUCT
 
     def hadamard(self, tree):
@@ -227,17 +251,31 @@ class Composer:
         for k, factor in enumerate(tree.factors):
             if k:
                 items.append(Op(self.notation.hadamard))
-            items.append(self.box(factor, ATOM if isinstance(factor, (MatMul, Product, Sum)) else PRODUCT))
+            items.append(self.box(factor, ATOM if isinstance(factor, (MatMul, Product, Sum, Divide)) else PRODUCT))
         return Row(tuple(items)), PRODUCT
+
+    def divide(self, tree):
+        return Row((self.box(tree.top, ATOM), Op("⊘"), self.box(tree.bottom, ATOM))), PRODUCT
+
+    def norm(self, tree):
+        return Scripted(Fence("‖", self.box(tree.body), "‖"), sup=Digits("2")), ATOM
 
     def transpose(self, tree):
         return Scripted(self.box(tree.body, ATOM), sup=Id("T", "transpose")), ATOM
+
+    def block(self, tree):
+        return Scripted(Fence("[", self.box(tree.body), "]"), sub=Row((Digits(str(tree.start + 1)), Op(":", "tight"),
+                                                                       Digits(str(tree.stop))))), ATOM
+
+    def indicator(self, tree):
+        return Bar(Id("onehot", "upright"), (self.box(tree.ids),)), ATOM
 
     def diagonal(self, tree):
         return Bar(Id("diag", "upright"), (self.box(tree.body),)), ATOM
 
     def ones(self, tree):
-        return Id("1", "bold"), ATOM
+        one = Id("1", "bold")
+        return (Scripted(one, sup=Id("T", "transpose")) if tree.rows is None and tree.columns is not None else one), ATOM
 
     def stack(self, tree):
         boxes = tuple(self.box(block) for block in tree.blocks)

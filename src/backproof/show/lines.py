@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from .. import calculus as c
 from .index_form import IndexForm, multiply, plus, softmax_of
+from .matrix_form import FormError, MatrixForm, hadamard
 from .trees import ZERO, Apply, Axis, Cases, Place, Symbol, walk
 
-__all__ = ["Line", "Side", "index_lines", "inlined", "unit_order"]
+__all__ = ["Line", "Side", "lines_of", "inlined", "unit_order"]
 
 
 @dataclass(frozen=True)
@@ -91,30 +92,78 @@ def chain_steps(equation):
     return tuple(steps)
 
 
-def index_lines(derivation, notation, *, forward=True):
-    """The lines of a derivation in index form."""
+def lines_of(derivation, notation, form="index", layout="sample"):
+    """The lines of a derivation in a form and layout; an equation without a matrix form is printed in index form."""
     system = derivation.system
     inline = frozenset() if notation.chain else inlined(system, derivation.kept)
-    form, lines, told = IndexForm(system, inline), [], set()
+    forms = [Indexed(system, inline)] if form == "index" else [Matrices(system, inline, layout), Indexed(system, inline)]
+    lines, told = [], set()
     for name, equation in system.equations.items():
-        if name in inline or (not forward and equation.of is None):
+        if name in inline:
             continue
         free = {index: Axis(index) for index in equation.axes}
         at = {index: Place(axis) for index, axis in free.items()}
-        left = Symbol(name, tuple(at[index] for index in equation.axes))
-        sides = [Side(form.tree(equation.expression, at))]
-        if equation.written is not None and equation.written is not equation.expression:
-            sides.insert(0, Side(form.tree(equation.written, at), "written"))
-        chain = chain_steps(equation) if equation.role == "delta" else ()
-        if chain:
-            z = Symbol(equation.of, left.places)
-            terms = [(1, multiply([form.tree(upstream, at), Apply(function, (z,), 0)])) for function, upstream in chain]
-            sides.insert(0, Side(plus(terms), "chain"))
+        for attempt in forms:
+            try:
+                left, sides = attempt.sides(equation, at)
+                break
+            except FormError:
+                continue
         edges = [edge for side in sides for edge in _edges(side.tree, system) if _key(edge) not in told]
         told |= {_key(edge) for edge in edges}
         lines.append(Line(len(lines) + 1, equation, left, tuple(free[i] for i in equation.axes), tuple(sides),
                           rules_of(equation, system, derivation), tuple(edges)))
     return lines
+
+
+class Indexed:
+    """The sides of an equation in index form."""
+
+    def __init__(self, system, inline):
+        self.system, self.form = system, IndexForm(system, inline)
+
+    def sides(self, equation, at):
+        """(left-hand symbol, right-hand sides)."""
+        left = self.left(equation, at)
+        sides = [Side(self.whole(equation.expression, at, equation))]
+        if equation.written is not None and equation.written is not equation.expression:
+            sides.insert(0, Side(self.whole(equation.written, at, equation), "written"))
+        chain = chain_steps(equation) if equation.role == "delta" else ()
+        if chain:
+            z = Symbol(equation.of, left.places, None, left.rows, left.columns, left.matrix)
+            terms = [(1, self.times(self.whole(upstream, at, equation), Apply(function, (z,), 0))) for function, upstream in chain]
+            sides.insert(0, Side(plus(terms), "chain"))
+        return left, sides
+
+    def left(self, equation, at):
+        return Symbol(equation.name, tuple(at[index] for index in equation.axes))
+
+    def whole(self, node, at, equation):
+        """The tree of a right-hand side."""
+        return self.form.tree(node, at)
+
+    def times(self, upstream, slope):
+        return multiply([upstream, slope])
+
+
+class Matrices(Indexed):
+    """The sides of an equation as matrices."""
+
+    def __init__(self, system, inline, layout):
+        self.system, self.form = system, MatrixForm(system, inline, layout)
+
+    def left(self, equation, at):
+        part = self.form.part(equation.name, equation.axes, at)
+        self.form.goal = part.ends
+        return part.tree
+
+    def whole(self, node, at, equation):
+        part = self.form.tree(node, at)
+        goal = (*self.form.goal, None, None)[:2]
+        return self.form.spread(part, *goal).tree
+
+    def times(self, upstream, slope):
+        return hadamard([upstream, slope]) if slope.operands[0].rows is not None else multiply([upstream, slope])
 
 
 def _edges(tree, system):
@@ -146,6 +195,8 @@ def rules_of(equation, system, derivation):
     timed = any(isinstance(node, (c.Shift, c.Edge)) for node in reads)
     if role == "pre_activation":
         return ("pre_activation_time" if timed else "pre_activation",)
+    if role == "activation" and not isinstance(equation.expression, c.Map):
+        return ("lookup" if any(isinstance(node, c.OneHot) for node in reads) else "definition",)
     if role == "activation":
         return ("softmax" if softmax_of(equation.expression) else "activation",)
     if role == "delta":
@@ -163,13 +214,24 @@ def rules_of(equation, system, derivation):
         if equation.of in system.variables:
             return ("input_gradient",)
         return ("adjoint_paths" if len(equation.terms) > 1 else "adjoint",)
+    if role == "loss" and "J" not in system.equations:
+        return ("objective_mean",)
     return (role,) if role in ("state", "sample_loss", "loss", "penalty", "objective", "update") else ("definition",)
 
 
 def _contracts(node, system):
-    """Does an error signal reach this node: directly, or through an adjoint that is put in?"""
-    return any(isinstance(part, c.Ref) and part.name in system.equations and system.equations[part.name].of is not None
-               for part in c.walk(node))
+    """Does an error signal reach this node: directly, or through adjoints?"""
+    seen, stack = set(), [node]
+    while stack:
+        for part in c.walk(stack.pop()):
+            equation = system.equations.get(part.name) if isinstance(part, c.Ref) else None
+            if equation is None or equation.of is None or part.name in seen:
+                continue
+            if equation.role == "delta":
+                return True
+            seen.add(part.name)
+            stack.append(equation.expression)
+    return False
 
 
 def _gradient_rules(equation, system):

@@ -1,6 +1,8 @@
 """Boxes as Unicode text for the terminal: z1[n,j] = Σ_i W1[j,i] x[n,i] + b1[j]."""
 
 
+from .boxes import Words
+
 __all__ = ["text"]
 
 SPACED = {"infix": " {} ", "prefix": "{}", "tight": " {} ", "juxtaposed": " "}
@@ -68,7 +70,7 @@ def _big(box):
 
 
 def _casebox(box):
-    return "{ " + "; ".join(f"{text(value)} for {text(condition)}" for value, condition in box.rows) + " }"
+    return "{ " + "; ".join(f"{text(value)} {'' if isinstance(condition, Words) else 'for '}{text(condition)}" for value, condition in box.rows) + " }"
 
 
 def _matrix(box):
@@ -79,3 +81,7 @@ def _words(box):
     return box.text
 
 
+
+
+def _under(box):
+    return f"{text(box.body)}⟨{box.note}⟩"

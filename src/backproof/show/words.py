@@ -17,6 +17,8 @@ WORDS = {
     "penalty": ("penalty on the parameters", "参数的惩罚项"),
     "weight_decay": ("weight decay", "权重衰减"),
     "objective": ("objective: the mean loss and the penalties", "目标函数：平均损失加惩罚项"),
+    "objective_mean": ("objective: the mean loss over the samples", "目标函数：样本损失的平均"),
+    "lookup": ("the row of the table that the id names", "按编号取表中的一行"),
     "update": ("update", "更新"),
     "output_error": ("error signal of the output", "输出层残差"),
     "output_delta": ("error signal of the output: slope of the loss times slope of the activation",
@@ -40,6 +42,7 @@ WORDS = {
     "and_decay": ("plus weight decay", "加权重衰减"),
     "input_gradient": ("the input's share of the error", "传到输入的误差"),
     "edge": ("at the border of time", "时间边界"),
+    "otherwise": ("otherwise", "其他"),
     "check_failed": ("does not hold", "不成立"),
 }
 
