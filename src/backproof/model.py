@@ -149,7 +149,7 @@ class Model:
             raise DataError(f"{network.loss.name} takes class numbers; y has shape {np.shape(y)}", fix="y of shape (n,)")
         y = as_targets(y, n, outputs=network.outputs, dtype=self.dtype, steps=steps)
         _check_range(y, network.loss)
-        return "values", y
+        return "dense", y
 
     def _feeds(self, X, y=None, sample_weight=None):
         """(options of the system, {input: array sample-first}, number of samples)."""
