@@ -150,10 +150,26 @@ class Network:
         from .model import Model                # numbers begin here: describing and deriving load no NumPy
         return Model(self, seed=seed, engine=engine, dtype=dtype, threads=threads)
 
-    def derive(self, of=None, wrt=None):
-        """The Derivation: forward equations, adjoints and gradients of J, or of any scalar of the system."""
+    def derive(self, of=None, wrt=None, **how):
+        """The equations of the gradients, named and in order: a Derivation, which prints itself.
+
+        Parameters  of    None: the objective; or the name of any equation, which gets a signal of 1 ("score": the one output)
+                    wrt   names of parameters, variables or equations; None: all parameters
+                    how   options of ``system``
+
+        >>> print(Network("2 | 1 sigmoid", loss="binary_cross_entropy").derive().equations[-2].name)
+        grad.W1
+        """
         from .derivation import Derivation      # typesetting loads only when asked for
-        return Derivation(self, of=of, wrt=wrt)
+        if of is None:
+            sweep = self.gradient_system(wrt=wrt, **how)
+            seeds = {"E": Variable("w", (SAMPLE,), "weight") if how.get("weighted") else 1}
+            seeds.update({"penalty": 1} if "penalty" in sweep.system else {})
+            return Derivation(sweep, seeds, wrt or [p.name for p in self.parameters], self)
+        system = self.system(**how)
+        of = system.resolve("prediction" if of == "score" and "score" not in system else of)
+        system = system.restricted([of])
+        return Derivation.of(system, {of: 1}, wrt or [p.name for p in self.parameters if p.name in system.variables], network=self)
 
     # ------------------------------------------------------------------------------------------------ as text and data
 

@@ -181,6 +181,13 @@ class System:
                 stack += self.reads(name)
         return [name for name in self.equations if name in seen]
 
+    def restricted(self, names):
+        """The system with the equations alone that the names need."""
+        kept, other = set(self.needed_for(names)), self.copy()
+        other.equations = {name: equation for name, equation in self.equations.items() if name in kept}
+        other._named = {core: named for core, named in self._named.items() if named[1] in kept}
+        return other
+
     def depending_on(self, names):
         """The equations whose value depends on any of the names."""
         consumers = {}

@@ -1,0 +1,262 @@
+"""Print trees to boxes: brackets by precedence, signs, subscripts, orders of indices.
+
+Reads   a tree, a Namer, the letters of its axes and the layout.
+Gives   boxes; the same for every format.
+"""
+
+from fractions import Fraction
+
+from .boxes import Bar, Big, CaseBox, Digits, Fence, Fraction_, Id, Matrix, Op, Row, Scripted
+from .trees import (ONE, Apply, Axis, Hadamard, MatMul, Number, Place, Plus, Product, Reduction, Softmax, Sum, Symbol, axes_of, rewrite, walk)
+
+__all__ = ["Composer", "letters_for"]
+
+SUM, PRODUCT, ATOM = 0, 1, 2
+
+
+def letters_for(trees, notation, order, free=()):
+    """{axis: letter} for a line: its own unit index, those of layers below and above it, primes where two would clash.
+
+    ``order`` ranks unit indices from the input upwards; ``free`` are the axes of the left-hand side.
+    """
+    axes = list(dict.fromkeys([*free, *(axis for tree in trees for axis in axes_of(tree))]))
+    units = [axis for axis in free if axis.index.letter.rstrip("'") in "ijk" and axis.index.kind == "unit"]
+    anchor = max((order.get(_base(axis.index), 0) for axis in units), default=None)
+    letters, taken = {}, {}
+    below = sorted({order.get(_base(a.index), 0) for a in axes if _plain_unit(a) and anchor is not None
+                    and order.get(_base(a.index), 0) < anchor}, reverse=True)
+    above = sorted({order.get(_base(a.index), 0) for a in axes if _plain_unit(a) and anchor is not None
+                    and order.get(_base(a.index), 0) > anchor})
+    for axis in axes:
+        rank = order.get(_base(axis.index), 0)
+        if not _plain_unit(axis):
+            letter = axis.index.letter.rstrip("'")
+        elif anchor is None:
+            letter = notation.above[0] if notation.free == "j" else notation.free
+        elif rank == anchor:
+            letter = notation.free
+        elif rank < anchor:
+            letter = notation.below[min(below.index(rank), len(notation.below) - 1)]
+        else:
+            letter = notation.above[min(above.index(rank), len(notation.above) - 1)]
+        while any(other is not axis and _meet(axis, other, trees, free) for other in taken.get(letter, ())):
+            letter += "'"
+        letters[axis] = letter
+        taken.setdefault(letter, []).append(axis)
+    return letters
+
+
+def _base(index):
+    return index.name.rstrip("'")
+
+
+def _plain_unit(axis):
+    return axis.index.kind == "unit" and axis.index.letter.rstrip("'") in ("i", "j", "k")
+
+
+def _meet(a, b, trees, free):
+    """Do two axes stand in one scope? A free axis meets everything; two bound ones meet where one's Σ holds the other."""
+    if a in free or b in free:
+        return True
+    return any(_holds(tree, a, b) or _holds(tree, b, a) for tree in trees)
+
+
+def _holds(tree, outer, inner):
+    for node in walk(tree):
+        over = node.over if isinstance(node, (Sum, Reduction)) else (node.bound,) if isinstance(node, Softmax) else ()
+        if outer in over and inner in axes_of(node):
+            return True
+    return False
+
+
+class Composer:
+    """Turns trees into boxes with one Namer, one set of letters and one layout."""
+
+    def __init__(self, namer, letters, layout="sample"):
+        self.namer, self.letters, self.layout = namer, letters, layout
+        self.notation = namer.notation
+
+    def box(self, tree, level=SUM):
+        """The box of a tree, in brackets if it binds weaker than ``level``."""
+        made, own = getattr(self, type(tree).__name__.lower())(tree)
+        return made if own >= level else Fence("(", made, ")")
+
+    # -- one method per node: (box, how tightly it binds) ----------------------------------------------------------------
+
+    def number(self, tree):
+        return number_box(tree.value), ATOM if tree.value >= 0 else SUM
+
+    def extent(self, tree):
+        symbol = self.notation.samples if tree.symbol == "N" else tree.symbol
+        if tree.power == 1:
+            return Id(symbol), ATOM
+        if tree.power == -1:
+            return Fraction_(Digits("1"), Id(symbol), small=True), ATOM
+        return Scripted(Id(symbol), sup=Digits(str(tree.power))), ATOM
+
+    def symbol(self, tree):
+        return self.namer.box(tree.name, self.subscripts(tree), tree.matrix), ATOM
+
+    def subscripts(self, tree):
+        places = list(tree.places)
+        if tree.matrix:
+            places = [p for p in places if p.at not in (tree.rows, tree.columns)]
+        elif self.layout == "sample" and len(places) == 2 and all(_is_unit(p) for p in places) and self.is_parameter(tree.name):
+            places.reverse()
+        return tuple(self.place(p) for p in places)
+
+    def is_parameter(self, name):
+        system = self.namer.system
+        if system is None:
+            return False
+        name = system.resolve(name)
+        if name in system.equations:
+            of = system.equations[name].of
+            return of is not None and self.is_parameter(of)
+        return name in system.variables and system.variables[name].role == "parameter"
+
+    def place(self, place):
+        if isinstance(place.at, Axis):
+            letter = self.letters[place.at]
+            return letter + (f"{place.offset:+d}".replace("-", "−") if place.offset else "")
+        if place.at == "first":
+            return str(1 + place.offset)
+        return "T" + (f"{place.offset:+d}".replace("-", "−") if place.offset else "")
+
+    def product(self, tree):
+        return Row(self.factors(tree.factors, "juxtaposed")), PRODUCT
+
+    def factors(self, factors, kind, sign=""):
+        items = []
+        for k, factor in enumerate(factors):
+            if k:
+                bracketed = isinstance(factor, (Plus, Sum)) or isinstance(factors[k - 1], (Plus, Sum))
+                dot = isinstance(factor, Apply) and factor.prime is not None or isinstance(factors[k - 1], Number)
+                items.append(Op("·" if dot and not sign else sign, "infix" if sign or dot else
+                                "tight" if bracketed else kind))
+            last_sum = isinstance(factor, Sum) and k == len(factors) - 1 and not any(
+                isinstance(f, (Sum,)) for f in factors[:k])
+            items.append(self.box(factor, PRODUCT if last_sum and not sign else ATOM if isinstance(factor, Sum) else PRODUCT))
+        return tuple(items)
+
+    def sum(self, tree):
+        signs = tuple(Big("Σ", Id(self.letters[axis])) for axis in tree.over)
+        return Row((*signs, self.box(tree.body, PRODUCT))), PRODUCT
+
+    def plus(self, tree):
+        items = []
+        for k, (coefficient, term) in enumerate(tree.terms):
+            magnitude = abs(coefficient)
+            if coefficient < 0:
+                items.append(Op("−", "infix" if k else "prefix"))
+            elif k:
+                items.append(Op("+", "infix"))
+            if term == ONE:
+                items.append(number_box(magnitude))
+                continue
+            if magnitude != 1:
+                items += [number_box(magnitude), Op("", "juxtaposed")]
+            items.append(self.box(term, PRODUCT))
+        return Row(tuple(items)), PRODUCT if len(tree.terms) == 1 and tree.terms[0][0] > 0 else SUM
+
+    def function(self, function, prime=False):
+        """The head of an elementwise function: σ, tanh, or the letter that the notation gives the one activation."""
+        letter = self.notation.function if self.notation.function and function.name == self.namer.activation else None
+        name = letter or ("σ" if function.name == "sigmoid" else function.name)
+        return Id(name + ("′" if prime else ""), "italic" if len(name) == 1 else "upright")
+
+    def apply(self, tree):
+        infix = {"greater": ">", "equal": "="}
+        if tree.function.name in infix and tree.prime is None:
+            a, b = (self.box(x) for x in tree.operands)
+            return Fence("[", Row((a, Op(infix[tree.function.name]), b)), "]"), ATOM
+        if tree.function.name == "abs" and tree.prime is None:
+            return Fence("|", self.box(tree.operands[0]), "|"), ATOM
+        return Bar(self.function(tree.function, tree.prime is not None), tuple(self.box(x) for x in tree.operands)), ATOM
+
+    def power(self, tree):
+        base = self.box(tree.body, ATOM)
+        return Scripted(base, sup=Digits(str(tree.exponent))), ATOM
+
+    def quotient(self, tree):
+        return Fraction_(self.box(tree.top), self.box(tree.bottom)), PRODUCT
+
+    def reduction(self, tree):
+        inner = Row(tuple(Id(self.letters[axis]) for axis in tree.over if axis in self.letters))
+        if tree.kind == "max":
+            return Row((Big("max", inner), self.box(tree.body, PRODUCT))), PRODUCT
+        return Row((Id("log ", "upright"), Big("Σ", inner), Bar(Id("exp", "upright"), (self.box(tree.body),)))), PRODUCT
+
+    def softmax(self, tree):
+
+        def moved(node):
+            if isinstance(node, Symbol) and any(p.at is tree.over for p in node.places):
+                return Symbol(node.name, tuple(Place(tree.bound, p.offset) if p.at is tree.over else p for p in node.places),
+                              node.edge, node.rows, node.columns, node.matrix)
+        exp = Id("exp", "upright")
+        below = Row((Big("Σ", Id(self.letters[tree.bound])), Bar(exp, (self.box(rewrite(tree.body, moved)),))))
+        return Fraction_(Bar(exp, (self.box(tree.body),)), below), PRODUCT
+
+    def iverson(self, tree):
+        return Fence("[", Row((self.box(tree.ids), Op("="), Id(self.place(tree.axis)))), "]"), ATOM
+
+    def cases(self, tree):
+        return CaseBox(tuple((self.box(value), self.outside(condition)) for value, condition in tree.cases)), SUM
+
+    def outside(self, tree):
+        letter, last = Id(self.letters[tree.axis]), Id("T")
+        relation = {"first": ("=", Digits("1")), "later": (">", Digits("1")), "last": ("=", last), "earlier": ("<", last)}
+        if tree.kind in relation:
+            sign, value = relation[tree.kind]
+            return Row((letter, Op(sign), value))
+        start, stop = Digits(str(tree.start + 1)), Digits(str(tree.stop))
+        return Row((start, Op("≤"), letter, Op("≤"), stop))
+
+    # -- matrix form -----------------------------------------------------------------------------------------------------
+
+    def matmul(self, tree):
+        items = []
+        for k, factor in enumerate(tree.factors):
+            if k:
+                items.append(Op("", "juxtaposed"))
+            items.append(self.box(factor, ATOM if isinstance(factor, (Hadamard,)) else PRODUCT))
+        return Row(tuple(items)), PRODUCT
+
+    def hadamard(self, tree):
+        items = []
+        for k, factor in enumerate(tree.factors):
+            if k:
+                items.append(Op(self.notation.hadamard))
+            items.append(self.box(factor, ATOM if isinstance(factor, (MatMul, Product, Sum)) else PRODUCT))
+        return Row(tuple(items)), PRODUCT
+
+    def transpose(self, tree):
+        return Scripted(self.box(tree.body, ATOM), sup=Id("T", "transpose")), ATOM
+
+    def diagonal(self, tree):
+        return Bar(Id("diag", "upright"), (self.box(tree.body),)), ATOM
+
+    def ones(self, tree):
+        return Id("1", "bold"), ATOM
+
+    def stack(self, tree):
+        boxes = tuple(self.box(block) for block in tree.blocks)
+        return Matrix(tuple((b,) for b in boxes) if tree.down else (boxes,)), ATOM
+
+
+def number_box(value):
+    value = Fraction(value)
+    if value < 0:
+        return Row((Op("−", "prefix"), number_box(-value)))
+    if value.denominator == 1:
+        return Digits(str(value.numerator))
+    if value.denominator <= 64:
+        return Fraction_(Digits(str(value.numerator)), Digits(str(value.denominator)), small=True)
+    return Digits(f"{float(value):.6g}")
+
+
+def _is_unit(place):
+    return isinstance(place.at, Axis) and place.at.index.kind == "unit"
+
+
+__all__ += ["number_box"]

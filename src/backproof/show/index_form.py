@@ -1,0 +1,284 @@
+"""Index form: a calculus expression as a print tree with explicit sums.
+
+Reads   an expression and, for its free indices, the axes under which they are printed.
+Gives   a tree. Renamed indices, shifts in time, slices and edges disappear into the places of symbols; where a shifted
+        expression has an edge of its own the formula splits into cases.
+"""
+
+from fractions import Fraction
+
+from .. import calculus as c
+from .trees import (ONE, ZERO, Apply, Axis, Cases, Extent, Iverson, MatMul, Number, Outside, Place, Plus, Power, Product, Quotient,
+                    Reduction, Softmax, Sum, Symbol, rewrite)
+
+__all__ = ["IndexForm", "multiply", "multiply_plain", "plus", "summed", "softmax_of", "reading_order"]
+
+QUOTIENT = {"reciprocal"}
+POWERS = {"square": 2}
+
+
+class IndexForm:
+    """Builds index-form trees of one system."""
+
+    def __init__(self, system, inline=frozenset()):
+        self.system, self.inline = system, inline
+
+    def equation_axes(self, equation):
+        """The axes of a left-hand side."""
+        return {index: Axis(index) for index in equation.axes}
+
+    def symbol(self, name, axes):
+        """The left-hand side, or any named quantity, under these axes {index: Axis}."""
+        stored = self.axes_of(name)
+        return Symbol(name, tuple(Place(axes[index]) for index in stored))
+
+    def axes_of(self, name):
+        name = self.system.resolve(name)
+        if name in self.system.equations:
+            return self.system.equations[name].axes
+        return self.system.variables[name].axes
+
+    # -- one method per node -------------------------------------------------------------------------------------------
+
+    def tree(self, node, axes):
+        """The tree of a node; ``axes`` {index: Place} says where each of its free indices is read."""
+        places = {index: place if isinstance(place, Place) else Place(place) for index, place in axes.items()}
+        return self._tree(node, places)
+
+    def _tree(self, node, at):
+        return getattr(self, "_" + type(node).__name__.lower())(node, at)
+
+    def _variable(self, node, at):
+        return Symbol(node.name, tuple(at[index] for index in node.axes))
+
+    def _ref(self, node, at):
+        if node.name in self.inline:
+            return self._tree(self.system.equations[node.name].expression, at)
+        return Symbol(node.name, tuple(at[index] for index in self.system.equations[node.name].axes))
+
+    def _extent(self, node, at):
+        return Extent(node.symbol, node.power)
+
+    def _einsum(self, node, at):
+        bound = {index: Axis(index) for index in node.summed}
+        inner = {**at, **{index: Place(axis) for index, axis in bound.items()}}
+        outside = [f for f in node.factors if not set(f.indices) & set(bound)]
+        inside = [f for f in node.factors if f not in outside]
+        factors = [self._tree(f, inner) for f in outside]
+        if inside:
+            body = [self._tree(f, inner) for f in inside]
+            if bound:
+                order = sorted(bound, key=lambda i: ("time", "sample", "pair", "unit").index(i.kind))
+                factors.append(summed(tuple(bound[i] for i in order), multiply(body)))
+            else:
+                factors += body
+        return multiply(factors, node.coefficient)
+
+    def _add(self, node, at):
+        terms = [(coefficient, self._tree(term, at)) for coefficient, term in node.terms]
+        return plus(terms)
+
+    def _map(self, node, at):
+        soft = softmax_of(node)
+        if soft is not None:
+            body, index = soft
+            bound = Axis(index)
+            return Softmax(self._tree(body, at), at[index].at, bound)
+        operands = tuple(self._tree(child, at) for child in node.children)
+        name = node.function.name
+        if name in QUOTIENT:
+            return Quotient(ONE, operands[0])
+        if name in POWERS:
+            return Power(operands[0], POWERS[name])
+        return Apply(node.function, operands)
+
+    def _reduce(self, node, at):
+        bound = {index: Axis(index) for index in node.over}
+        body = self._tree(node.operand, {**at, **{i: Place(a) for i, a in bound.items()}})
+        return Reduction(node.kind, tuple(bound.values()), body)
+
+    def _onehot(self, node, at):
+        return Iverson(self._tree(node.ids, at), at[node.index])
+
+    def _rename(self, node, at):
+        to = dict(node.pairs)
+        return self._tree(node.operand, {index: at[to.get(index, index)] for index in node.operand.indices})
+
+    def _slice(self, node, at):
+        place = at[node.new]
+        moved = Place(place.at, place.offset + node.start)
+        return self._tree(node.operand, {i: moved if i == node.index else at[i] for i in node.operand.indices})
+
+    def _join(self, node, at):
+        place, start, cases = at[node.index], 0, []
+        for operand, own in zip(node.children, node.parts):
+            inner = {i: Place(place.at, place.offset - start) if i == own else at[i] for i in operand.indices}
+            cases.append((self._tree(operand, inner),
+                          Outside(place.at, "range", start - place.offset, start + own.extent - place.offset)))
+            start += own.extent
+        return Cases(tuple(cases))
+
+    def _scaled(self, node, at):
+        return self._tree(node.operand, at)
+
+    def _edge(self, node, at):
+        return self._tree(node.operand, {**at, node.time: Place(node.which)})
+
+    def _shift(self, node, at):
+        place = at[node.time]
+        if not isinstance(place.at, Axis):                           # at the first or last step it is known which it is
+            outside = (place.at == "first") == (node.step > 0)
+            if outside and not place.offset:
+                return self._tree(node.edge, at)
+            return self._tree(node.operand, {**at, node.time: Place(place.at, place.offset - node.step)})
+        moved = {**at, node.time: Place(place.at, place.offset - node.step)}
+        inside = self._tree(node.operand, moved)
+        edge = self._tree(node.edge, {i: p for i, p in at.items() if i != node.time})
+        if _is_reference(node.operand) and isinstance(inside, Symbol):
+            return Symbol(inside.name, inside.places, edge)
+        if c.is_zero(node.edge) and _vanishes(node.operand, node.time, self):
+            return _edged(inside, place.at)
+        when = ("first", "later") if node.step > 0 else ("last", "earlier")
+        return Cases(((edge, Outside(place.at, when[0])), (_edged(inside, place.at), Outside(place.at, when[1]))))
+
+
+def _is_reference(node):
+    while isinstance(node, (c.Rename, c.Scaled)):
+        node = node.children[0]
+    return isinstance(node, (c.Ref, c.Variable))
+
+
+def _vanishes(node, time, form):
+    """Is the expression 0 where every symbol in it is 0: products and sums of things that move with time?"""
+    if time not in node.indices:
+        return False
+    if isinstance(node, c.Ref) and node.name in form.inline:
+        return _vanishes(form.system.equations[node.name].expression, time, form)
+    if isinstance(node, (c.Ref, c.Variable)):
+        return True
+    if isinstance(node, c.Einsum):
+        return any(_vanishes(factor, time, form) for factor in node.factors)
+    if isinstance(node, c.Add):
+        return all(_vanishes(term, time, form) for term in node.children)
+    if isinstance(node, (c.Rename, c.Scaled, c.Shift)):
+        return _vanishes(node.children[0], time, form)
+    return False
+
+
+def _edged(tree, axis):
+    """Every symbol that is read at another step than ``axis`` gets the value 0 outside the range."""
+    def rule(node):
+        if isinstance(node, Symbol) and node.edge is None and any(p.at is axis and p.offset for p in node.places):
+            return Symbol(node.name, node.places, ZERO)
+    return rewrite(tree, rule)
+
+
+def softmax_of(node):
+    """(operand, index) where the node is exp(u − logsumexp u), else None."""
+    if not (isinstance(node, c.Map) and node.function.name == "exp" and isinstance(node.children[0], c.Add)):
+        return None
+    terms = list(node.children[0].terms)
+    for k, (coefficient, term) in enumerate(terms):
+        if coefficient == -1 and isinstance(term, c.Reduce) and term.kind == "logsumexp" and len(term.over) == 1:
+            rest = c.add([t for j, (_, t) in enumerate(terms) if j != k], [w for j, (w, _) in enumerate(terms) if j != k])
+            if rest is term.operand:
+                return rest, term.over[0]
+    return None
+
+
+# ---------------------------------------------------------------------------------------------------- tidy trees
+
+def multiply(factors, coefficient=Fraction(1)):
+    """A product of trees: nested products opened, equal factors as powers, one divided by something as a fraction."""
+    flat, below = [], []
+    for factor in factors:
+        for part in factor.factors if isinstance(factor, Product) else (factor,):
+            if isinstance(part, Number):
+                coefficient *= part.value
+            elif isinstance(part, Plus) and len(part.terms) == 1:
+                coefficient *= part.terms[0][0]
+                flat.append(part.terms[0][1])
+            elif isinstance(part, Quotient) and part.top == ONE:
+                below.append(part.bottom)
+            elif isinstance(part, Extent) and part.power < 0:
+                flat.append(part)
+            else:
+                flat.append(part)
+    counted = {}
+    for factor in flat:
+        base, exponent = (factor.body, factor.exponent) if isinstance(factor, Power) else (factor, 1)
+        counted[base] = counted.get(base, 0) + exponent
+    flat = sorted((base if exponent == 1 else Power(base, exponent) for base, exponent in counted.items()), key=reading_order)
+    if below:
+        under = multiply(below)
+        if isinstance(under, Plus) and len(under.terms) == 1:
+            coefficient, under = coefficient / under.terms[0][0], under.terms[0][1]
+        fraction = Quotient(multiply_plain(flat), under)
+        return fraction if coefficient == 1 else Plus(((coefficient, fraction),))
+    if not flat:
+        return Number(coefficient)
+    body = multiply_plain(flat)
+    return body if coefficient == 1 else Plus(((coefficient, body),))
+
+
+def multiply_plain(factors):
+    return factors[0] if len(factors) == 1 else Product(tuple(factors)) if factors else ONE
+
+
+def reading_order(tree):
+    """1/N, scalars, error signals, parameters, values, sums, brackets: as a textbook orders factors."""
+    if isinstance(tree, Extent):
+        return 0
+    base = tree.body if isinstance(tree, Power) else tree
+    if isinstance(base, Symbol):
+        name = base.name
+        if not base.places:
+            return 1
+        if name in ("w",) or name.startswith("w."):
+            return 2
+        if "delta" in name.rpartition(".")[2]:
+            return 3
+        if name.startswith(("adj.", "grad.")):
+            return 3
+        return 4 if name.rpartition(".")[2][:1].isupper() else 5
+    if isinstance(base, Iverson):
+        return 5
+    if isinstance(base, (Sum, Cases)):
+        return 6
+    if isinstance(base, Apply) and base.prime is not None:
+        return 8
+    return 7
+
+
+def plus(terms):
+    """A sum of trees: nested sums opened, positive terms first."""
+    flat = []
+    for coefficient, term in terms:
+        if isinstance(term, Plus):
+            flat += [(coefficient * inner, part) for inner, part in term.terms]
+        elif isinstance(term, Number):
+            flat.append((coefficient * term.value, ONE))
+        else:
+            flat.append((coefficient, term))
+    flat = [(w, t) for w, t in flat if w]
+    if not flat:
+        return ZERO
+    flat.sort(key=lambda pair: (pair[0] < 0, adding_order(pair[1])))
+    if len(flat) == 1 and flat[0][0] == 1:
+        return flat[0][1]
+    return Plus(tuple(flat))
+
+
+def adding_order(tree):
+    """Weighted sums before biases, everything else before and as it comes; numbers first."""
+    if tree == ONE:
+        return -1
+    return 0 if isinstance(tree, (Sum, MatMul)) else 1
+
+
+def summed(axes, body):
+    """Σ over axes; a factor or sign that every term shares stands before the Σ."""
+    if isinstance(body, Plus) and (len(body.terms) == 1 or all(w < 0 for w, _ in body.terms)):
+        common = body.terms[0][0] if len(body.terms) == 1 else Fraction(-1)
+        return Plus(((common, Sum(axes, plus([(w / common, t) for w, t in body.terms]))),))
+    return Sum(axes, body)

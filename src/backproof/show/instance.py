@@ -1,0 +1,138 @@
+"""A random instance of a system: numbers for everything that is given, and every named quantity computed by the engine.
+
+Reads   a system, its seeds and a seed number.
+Gives   values by name, and the true derivative of the seeded scalar by any quantity, from the complex step alone: nothing
+        that was derived takes part in it.
+"""
+
+import numpy as np
+
+from ..calculus import SAMPLE, Variable, product
+from ..engines.reference import Run
+from ..lower import lower
+
+__all__ = ["Instance"]
+
+STEP = 1e-30
+EXTENTS = {"N": 3, "T": 4}
+EXHAUSTIVE, DIRECTIONS = 48, 12
+
+
+class Instance:
+    """One random instance. ``values`` {name: array in stored order}; ``extents`` {symbol: number}."""
+
+    def __init__(self, system, seeds, mean_over=SAMPLE, seed=0, extents=None):
+        self.system, self.seeds, self.mean_over = system, seeds, mean_over
+        self.extents = {**EXTENTS, **(extents or {})}
+        self.rng = np.random.default_rng(seed)
+        self.feeds = {name: self.draw(variable) for name, variable in sorted(system.variables.items())}
+        self.program = lower(system, list(system.equations))
+        self.values = {**self.feeds, **Run(self.program, self.feeds).outputs()}
+
+    def shape(self, axes):
+        return [i.extent if isinstance(i.extent, int) else self.extents.setdefault(i.extent, 4) for i in axes]
+
+    def draw(self, variable):
+        """Random numbers of the kind that a variable takes."""
+        shape, facts = self.shape(variable.axes), set(variable.facts)
+        normal = self.rng.normal(size=shape)
+        if variable.integer:
+            return self.rng.integers(0, self.largest(variable), size=shape)
+        if "sums to one" in facts:
+            e = np.exp(normal)
+            return e / e.sum(axis=-1, keepdims=True)
+        if variable.role == "mask":
+            keep = (np.arange(shape[0])[:, None] < self.rng.integers(1, shape[0] + 1, size=shape[1:])[None]).astype(float)
+            return keep
+        if variable.role in ("weight", "scalar", "target", "noise", "state"):
+            return self.rng.uniform(0.2, 0.8, size=shape)
+        if variable.role == "parameter" and len(shape) > 1:
+            return normal / np.sqrt(shape[0])
+        return normal
+
+    def largest(self, variable):
+        """The smallest index that an integer variable is compared with."""
+        from ..calculus import OneHot, walk
+        extents = [node.index.extent for equation in self.system for node in walk(equation.expression)
+                   if isinstance(node, OneHot) and any(leaf is variable for leaf in walk(node.ids))]
+        return min(extents, default=2)
+
+    # -- the oracle ----------------------------------------------------------------------------------------------------
+
+    def derivative(self, name):
+        """(directions, true values): what Σ adjoint · direction must be, per sample where ``name`` has samples.
+
+        Small quantities are tried entry by entry, large ones in random directions.
+        """
+        system, feeds = self.perturbed(name)
+        program = lower(system, [f"signal.{k}" for k in range(len(self.seeds))])
+        base = self.feeds[name] if name in self.feeds else np.zeros(self.values[name].shape)
+        axes = self.axes(name)
+        own = [k for k, index in enumerate(axes) if index == self.mean_over]
+        shape = [1 if k in own else length for k, length in enumerate(base.shape)]
+        count = int(np.prod(shape))
+        flat = np.eye(count) if count <= EXHAUSTIVE else self.rng.normal(size=(DIRECTIONS, count))
+        directions = flat.reshape([-1, *shape])
+        measured = []
+        for direction in directions:
+            moved = base + STEP * 1j * np.broadcast_to(direction, base.shape)
+            out = Run(program, {**feeds, system_name(name, self): moved}, np.complex128).outputs()
+            measured.append(self.scalar([out[f"signal.{k}"] for k in range(len(self.seeds))], bool(own)))
+        return directions, np.array(measured)
+
+    def perturbed(self, name):
+        """The system with name + ε in the place of an equation, and the seeded scalars as equations."""
+        system = self.system.copy()
+        if name not in self.feeds:
+            equation = system.equations[name]
+            system.revise(name, expression=equation.expression + Variable("ε", equation.axes, "input"))
+        for k, (scalar, seed) in enumerate(self.seeds.items()):
+            system.define(f"signal.{k}", product([seed, system.ref(scalar)]))
+        return system, dict(self.feeds)
+
+    def axes(self, name):
+        return self.system.equations[name].axes if name in self.system.equations else self.system.variables[name].axes
+
+    def scalar(self, signals, per_sample):
+        """Im of the seeded scalar: its mean over the samples, or sample by sample for a quantity of one sample."""
+        total = 0.0
+        for signal in signals:
+            signal = np.asarray(signal).imag / STEP
+            if self.mean_over is None:
+                total = total + signal.sum()
+            elif signal.ndim:                                                           # one value per sample
+                total = total + (signal if per_sample else signal.mean())
+            elif not per_sample:
+                total = total + signal
+        return total
+
+    def error(self, name, printed):
+        """The relative error of a printed adjoint of ``name`` against the complex step."""
+        if name not in self.measured:
+            self.measured[name] = self.derivative(name)
+        directions, true = self.measured[name]
+        axes = self.axes(name)
+        rest = tuple(k for k, index in enumerate(axes) if index != self.mean_over)
+        got = np.array([np.sum(printed * direction, axis=rest) for direction in directions])
+        return relative(got, true)
+
+    @property
+    def measured(self):
+        return self.__dict__.setdefault("_measured", {})
+
+
+def system_name(name, instance):
+    return name if name in instance.feeds else "ε"
+
+
+def relative(got, true):
+    """‖got − true‖ / ‖true‖; infinite where either is not finite or the shapes differ."""
+    got, true = np.asarray(got, float), np.asarray(true, float)
+    if got.shape != true.shape or not (np.isfinite(got).all() and np.isfinite(true).all()):
+        return float("inf")
+    scale = np.linalg.norm(true)
+    difference = np.linalg.norm(got - true)
+    return float(difference / scale) if scale else float(difference)
+
+
+__all__ += ["relative"]
