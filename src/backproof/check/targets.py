@@ -94,9 +94,14 @@ def from_pair(loss, gradient, at, *data):
     def gradient_at(theta):
         return structure.read(gradient(structure.restore(theta), *data))
 
-    title = f"{getattr(gradient, '__name__', 'gradient')} of {getattr(loss, '__name__', 'loss')}"
+    title = " of ".join(function_name(f, word) for f, word in ((gradient, "gradient"), (loss, "loss")))
     facts = {"N": len(data[0])} if data and np.ndim(data[0]) else {}
     return Target(title, structure.point, loss_at, gradient_at, facts=facts)
+
+
+def function_name(function, otherwise):
+    name = getattr(function, "__name__", otherwise)
+    return otherwise if name == "<lambda>" else name
 
 
 class Structure:
@@ -112,11 +117,9 @@ class Structure:
         self.point = {name: np.array(leaf, np.float64) for name, leaf in self.leaves.items()}
 
     def restore(self, theta):
-        """The user's structure with these arrays, in the user's own precision where that is real."""
+        """The user's structure with these arrays; float32 code is given doubles."""
         def cast(name):
-            array, like = theta[name], np.asarray(self.leaves[name])
-            array = array.astype(like.dtype) if like.dtype.kind == "f" and array.dtype.kind == "f" else array
-            return array if isinstance(self.leaves[name], np.ndarray) else array[()]
+            return theta[name] if isinstance(self.leaves[name], np.ndarray) else theta[name][()]
         return rebuild(self.value, cast)
 
     def read(self, gradients):
