@@ -9,9 +9,8 @@ from hashlib import blake2b
 from json import dumps
 
 from .calculus import SAMPLE, Variable
-from .derivation import Derivation
 from .derive import sweep
-from .errors import OptionError, ShapeError, SpecError
+from .errors import BackproofError, ModelFileError, OptionError, ShapeError, SpecError
 from .networks import described, spec
 from .networks.initial import policy, policy_text
 from .networks.layers import Layer, strength
@@ -31,8 +30,8 @@ class Network:
                 loss     a name, with options "huber(delta=2)", or a function under @loss
                 l2, l1   λ/2 ΣW² and λ Σ|W| over the weights, added to the objective; per layer overridable
                 decay_biases  the penalties take the biases too
-                initial  policy of the initial values: "glorot", "he", "lecun", "orthogonal", "normal", "uniform", "zeros",
-                         or a distribution such as ("normal", 0, 0.1); None: by activation
+                initial  policy of the initial values: "glorot", "he", "lecun", "orthogonal", "normal", "uniform",
+                         "zeros", or a distribution such as ("normal", 0, 0.1); None: by activation
                 words    the user's activations, layers, cells and losses by the name that the spec uses
     Raises      SpecError, ShapeError, RangeError or OptionError where it cannot be built.
 
@@ -66,7 +65,8 @@ class Network:
         first = self.layers[0]
         if first.reads_ids:
             if inputs is not None:
-                raise OptionError(f"{first.kind!r} reads whole numbers; it has no number of inputs", fix="leave inputs= out")
+                raise OptionError(f"{first.kind!r} reads whole numbers; it has no number of inputs",
+                                  fix="leave inputs= out")
             return None
         inputs = getattr(first, "inputs", None) if inputs is None else inputs
         if inputs is None:
@@ -77,16 +77,19 @@ class Network:
 
     # ------------------------------------------------------------------------------------------------ what it is
 
+    vocabulary = property(lambda self: getattr(self.layers[0], "vocabulary", None), doc="Ids lie below it.")
+    window = property(lambda self: getattr(self.layers[0], "size", None), doc="Ids per sample of a window, or None.")
     sequence = property(lambda self: any(layer.steps for layer in self.layers), doc="Does it read sequences (n, t, i)?")
     pairs = property(lambda self: self.loss.pairs, doc="Does its loss compare the two members of a pair?")
-    vocabulary = property(lambda self: getattr(self.layers[0], "vocabulary", None), doc="Ids lie below this; None: it reads x.")
-    window = property(lambda self: getattr(self.layers[0], "size", None), doc="Ids per sample of a window, or None.")
     outputs = property(lambda self: self._plain.outputs.extent, doc="The number of outputs.")
-    targets = property(lambda self: self.loss.targets, doc='Forms of target, the default first: "values", "class".')
+    targets = property(lambda self: self.loss.targets, doc='Forms of target, the default first: "dense", "class".')
     parameters = property(lambda self: self._plain.parameters, doc="The parameters in order.")
     states = property(lambda self: self._plain.states, doc="The names of the recurrent states.")
     count = property(lambda self: sum(p.count for p in self.parameters), doc="How many numbers it learns.")
     spec = property(lambda self: spec.text(self.inputs, self.layers), doc="The canonical one-line spec, or None.")
+    placed = property(lambda self: self._placed, doc="(layer, label, number, is it named) of each layer.")
+    shapes = property(lambda self: self._plain.shapes, doc="(label, the indices of what it gives) of each layer.")
+    input = property(lambda self: self._plain.input, doc="The variable that it reads, x or ids.")
 
     @property
     def noises(self):
@@ -96,7 +99,7 @@ class Network:
     @property
     def output_per_step(self):
         """Is there an output at every step of a sequence?"""
-        return any(index.kind == "time" for index in self._plain.shapes[-1][1])
+        return any(index.kind == "time" for index in self.shapes[-1][1])
 
     def check_memory(self, itemsize=4, copies=1):
         """Raise ShapeError where the parameters would not fit into this machine's memory."""
@@ -104,32 +107,34 @@ class Network:
         if needed > free:
             largest = max(self.parameters, key=lambda p: p.count)
             raise ShapeError(f"{self.count:,} parameters need {needed:,} bytes, and {free:,} are free",
-                             where=f"{largest.name} {' × '.join(map(str, largest.shape))}", fix="give the layers fewer units")
+                             where=f"{largest.name} {' × '.join(map(str, largest.shape))}",
+                             fix="give the layers fewer units")
 
     # ------------------------------------------------------------------------------------------------ equations
 
     def _describe(self, **how):
         key = tuple(sorted((k, v) for k, v in how.items() if v))
         if key not in self._described:
-            self._described[key] = describe(self._placed, self.inputs, self.loss, initial=self.initial, l2=self.l2, l1=self.l1,
-                                            decay_biases=self.decay_biases, **dict(key))
+            self._described[key] = describe(self._placed, self.inputs, self.loss, initial=self.initial, l2=self.l2,
+                                            l1=self.l1, decay_biases=self.decay_biases, **dict(key))
         return self._described[key]
 
-    def system(self, *, training=False, weighted=False, masked=False, target=None, given_state=False, truncated=False):
+    def system(self, *, training=False, weighted=False, masked=False, target=None, given_state=False,
+               truncated=False):
         """The forward equations, E of one sample, the penalty, the loss L and the objective J.
 
         Parameters  training     with dropout's noise
                     weighted     with sample weights w[n]
                     masked       with mask[t,n]: states are held and means taken over the valid steps
-                    target       "values" or "class"; None: the loss's default
+                    target       "dense" or "class"; None: the loss's default
                     given_state  the first state of a recurrence is a variable, "h1.start"; the last is named "h1.end"
                     truncated    with a factor xi[t] on the link t − 1 → t of every recurrence
         """
-        return self._describe(training=training, weighted=weighted, masked=masked, target=target, given_state=given_state,
-                              truncated=truncated).system
+        return self._describe(training=training, weighted=weighted, masked=masked, target=target,
+                              given_state=given_state, truncated=truncated).system
 
     def gradient_system(self, *, wrt=None, **how):
-        """The Sweep that adds the gradients of J by every parameter (or by ``wrt``), δ per sample; options of ``system``."""
+        """The Sweep that adds the gradients of J by every parameter or by ``wrt``, δ per sample; options as above."""
         wrt = tuple(p.name for p in self.parameters) if wrt is None else tuple(wrt)
         key = wrt, tuple(sorted((k, v) for k, v in how.items() if v))
         if key not in self._sweeps:
@@ -139,6 +144,11 @@ class Network:
                 seeds["penalty"] = 1
             self._sweeps[key] = sweep(system, seeds, wrt, mean_over=SAMPLE)
         return self._sweeps[key]
+
+    def build(self, *, seed=0, engine=None, dtype="float32", threads=None):
+        """A Model: this network with initial values drawn from the seed, on an engine (None: the default)."""
+        from .model import Model                # numbers begin here: describing and deriving load no NumPy
+        return Model(self, seed=seed, engine=engine, dtype=dtype, threads=threads)
 
     def derive(self, of=None, wrt=None, **how):
         """The equations of the gradients, named and in order: a Derivation, which prints itself.
@@ -150,6 +160,7 @@ class Network:
         >>> print(Network("2 | 1 sigmoid", loss="binary_cross_entropy").derive().equations[-2].name)
         grad.W1
         """
+        from .derivation import Derivation      # typesetting loads only when asked for
         if of is None:
             sweep = self.gradient_system(wrt=wrt, **how)
             seeds = {"E": Variable("w", (SAMPLE,), "weight") if how.get("weighted") else 1}
@@ -167,9 +178,7 @@ class Network:
         title += [f"{name} {value:g}" for name, value in (("l2", self.l2), ("l1", self.l1)) if value]
         title += ["biases decay too"] if self.decay_biases else []
         title += [f"initial {policy_text(self.initial)}"] if self.initial else []
-        variables = self.system().variables
-        x = variables.get("ids", variables.get("x"))
-        return table(shape_text(x.indices), self._placed, self._plain, ", ".join(title))
+        return table(shape_text(self.input.indices), self._placed, self._plain, ", ".join(title))
 
     def __repr__(self):
         return f"Network({self.spec or list(self.layers)!r}, loss={self.loss.text()!r})"
@@ -181,7 +190,13 @@ class Network:
     @classmethod
     def from_dict(cls, data):
         """The network behind plain data. Raises ModelFileError where it has no meaning."""
-        return cls(**described.from_dict(data))
+        arguments = described.from_dict(data)
+        try:
+            return cls(**arguments)
+        except (BackproofError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+            if isinstance(error, ModelFileError):
+                raise
+            raise ModelFileError(f"the description of the network has no meaning: {str(error):.300}") from error
 
     @property
     def digest(self):

@@ -10,7 +10,7 @@ from ..calculus import FUNCTIONS, REAL, Function, elementwise, exp, logsumexp
 from ..errors import SpecError
 from .words import unknown
 
-__all__ = ["ACTIVATIONS", "SIMPLEX", "activate", "activation", "contains", "range_of", "range_text"]
+__all__ = ["ACTIVATIONS", "SIMPLEX", "activate", "activation", "contains", "own_function", "range_of", "range_text"]
 
 SIMPLEX = "simplex"             # positive numbers that sum to 1 over the units
 LINEAR = ("linear", "identity")
@@ -42,12 +42,17 @@ def activation(word):
         raise SpecError(f"{word.name} takes {word.arity} operands; an activation takes one")
     if FUNCTIONS.get(word.name) is word:
         return "linear" if word.name in LINEAR else word.name
-    if word.name in FUNCTIONS or word.name in ACTIVATIONS:
-        raise SpecError(f"a function called {word.name!r} is built in", fix="give your function another name")
-    if word.value is None:
-        raise SpecError(f"{word.name} has no value as an expression, so no engine can run it",
+    return own_function(word)
+
+
+def own_function(function):
+    """A user's function, checked: its name is free, and its value is an expression. Raises SpecError."""
+    if function.name in FUNCTIONS or function.name in ACTIVATIONS:
+        raise SpecError(f"a function called {function.name!r} is built in", fix="give your function another name")
+    if function.value is None:
+        raise SpecError(f"{function.name} has no value as an expression, so no engine can run it",
                         fix="elementwise(name, value=lambda x: …)")
-    return word
+    return function
 
 
 def activate(word, z, over):

@@ -21,7 +21,8 @@ __all__ = ["GRU", "LSTM", "RNN", "Bidirectional", "Cell", "Recurrent", "cell"]
 class Cell:
     """One step: ``states`` names what is carried, the first of them is the output.
 
-    A subclass writes ``step(scope, x, *before)`` and returns the new states in order; ``scope.own`` is the layer's index.
+    A subclass writes ``step(scope, x, *before)`` and returns the new states in order; ``scope.own`` is the layer's
+    index.
     """
 
     states = ("h",)
@@ -115,7 +116,7 @@ class GRU(_Repeated, word="gru"):
 
 @dataclass(frozen=True)
 class LSTM(_Repeated, word="lstm"):
-    """i, f, o = σ(xW + hU + b), g = tanh(xW_g + hU_g + b_g), c' = f·c + i·g, h' = o·tanh(c'); the bias of f starts at 1.
+    """i, f, o = σ(xW + hU + b), g = tanh(xW_g + hU_g + b_g), c' = f·c + i·g, h' = o·tanh(c'); f's bias starts at 1.
 
     Source   Hochreiter & Schmidhuber (1997); Gers et al. (2000) for f; Jozefowicz et al. (2015) for its bias.
     """
@@ -170,7 +171,8 @@ class Bidirectional(Layer):
     def checked(self):
         inner = self.layer
         if not isinstance(inner, (_Repeated, Recurrent)):
-            raise SpecError(f"'bi' takes a recurrent layer, not {getattr(inner, 'kind', inner)!r}", fix="bi rnn, bi gru or bi lstm")
+            raise SpecError(f"'bi' takes a recurrent layer, not {getattr(inner, 'kind', inner)!r}",
+                            fix="bi rnn, bi gru or bi lstm")
         inner = inner.checked()
         common = {key: getattr(inner, key) if getattr(self, key) is None else getattr(self, key)
                   for key in ("name", "initial", "l2", "l1")}

@@ -60,7 +60,7 @@ def policy(given):
     wrong = len(numbers) != DISTRIBUTIONS[name] or not all(map(isfinite, numbers))
     if wrong or name == "normal" and numbers[1] < 0 or name == "uniform" and numbers[0] > numbers[1]:
         raise OptionError(f"initial values {policy_text((name, *numbers))} have no meaning",
-                          fix="normal(mean, deviation ≥ 0), uniform(low, high), constant(value), orthogonal(gain) or zeros")
+                          fix="normal(mean, deviation), uniform(low, high), constant(value), orthogonal(gain) or zeros")
     return name, *numbers
 
 
@@ -69,7 +69,7 @@ def policy_text(given):
 
 
 def distribution(policies, kind, shape, activation, own=None):
-    """The distribution of one parameter: the first policy that speaks of its kind, else the layer's own, else the default.
+    """The distribution of one parameter: of the first policy that speaks of it, else the layer's own, else a default.
 
     Parameters  policies    the layer's and the network's, the nearer first; None where nothing is said
                 kind        "weight", "recurrent", "table", "bias" or "scale"
@@ -101,4 +101,5 @@ def distribution(policies, kind, shape, activation, own=None):
         return ("normal", 0.0, 0.1)
     if kind == "recurrent":
         return ("orthogonal", 1.0)
-    return POLICIES["he" if activation in RELU_LIKE else "lecun" if activation == "selu" else "glorot"][0](fan_in, fan_out)
+    usual = "he" if activation in RELU_LIKE else "lecun" if activation == "selu" else "glorot"
+    return POLICIES[usual][0](fan_in, fan_out)

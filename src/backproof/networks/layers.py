@@ -3,8 +3,8 @@
 Reads   a node with indices (n, unit) or (t, n, unit), and a Scope.
 Gives   the node that the next layer reads; every intermediate value is a named equation, every parameter a variable.
 
-A user's layer is a subclass of Layer, or a function under ``@layer``; nothing else is needed: the gradient, the check, the
-print and the file follow from its equations.
+A user's layer is a subclass of Layer, or a function under ``@layer``; nothing else is needed: the gradient, the check,
+the print and the file follow from its equations.
 """
 
 from dataclasses import dataclass, field, fields, replace
@@ -36,9 +36,9 @@ class Layer:
              initial  policy of its initial values, a name or a distribution; None: the network's
              l2, l1   its penalties; None: the network's
 
-    A subclass may say: ``numbered`` False (no parameters, takes no number), ``steps`` "reads" (wants time steps) or "ends"
-    (gives one value for all steps), ``reads_ids`` (the first layer of a network on whole numbers), ``positional``
-    (which options a number or an activation stands for in the spec).
+    A subclass may say: ``numbered`` False (no parameters, takes no number), ``steps`` "reads" (wants time steps) or
+    "ends" (gives one value for all steps), ``reads_ids`` (the first layer of a network on whole numbers),
+    ``positional`` (which options a number or an activation stands for in the spec).
     """
 
     name: str | None = field(default=None, kw_only=True)
@@ -73,7 +73,8 @@ class Layer:
     def checked(self):
         """The layer with its options in canonical form. Raises SpecError or OptionError."""
         changes = {"initial": policy(self.initial)}
-        if self.name is not None and not (isinstance(self.name, str) and self.name.isidentifier() and len(self.name) <= 64):
+        named = isinstance(self.name, str) and self.name.isidentifier() and len(self.name) <= 64
+        if self.name is not None and not named:
             raise SpecError(f"{str(self.name)[:80]!r} is no name for a layer", fix="letters, digits and _, at most 64")
         for option in ("l2", "l1"):
             changes[option] = strength(option, getattr(self, option))
@@ -114,8 +115,8 @@ COMMON = ("name", "initial", "l2", "l1")
 class Dense(Layer, word="dense"):
     """a = f(z), z[n,j] = Σ_i x[n,i] W[i,j] + b[j]; on a sequence at every step.
 
-    Options  units; activation: a word, an @elementwise function, "softmax" or "linear"; bias; inputs: the units below, which
-             are known anyway and are checked where given.
+    Options  units; activation: a word, an @elementwise function, "softmax" or "linear"; bias; inputs: the units below,
+             which are known anyway and are checked where given.
     """
 
     units: int
@@ -337,7 +338,8 @@ def layer(function=None, *, numbered=True):
 
     def make(*values, name=None, initial=None, l2=None, l1=None, **options):
         named = dict(zip((p.name for p in known), values))
-        return FunctionLayer(function, tuple(sorted({**named, **options}.items())), name=name, initial=initial, l2=l2, l1=l1)
+        options = tuple(sorted({**named, **options}.items()))
+        return FunctionLayer(function, options, name=name, initial=initial, l2=l2, l1=l1)
     make.__name__, make.__doc__, make.function = function.__name__, function.__doc__, function
     return make
 

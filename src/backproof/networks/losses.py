@@ -1,8 +1,8 @@
 """Losses of one sample, written on activations as in the textbook.
 
 Reads   the prediction a[k] and the target y[k] of one sample as expressions.
-Gives   E, summed over the outputs; what range of activations it takes and which forms of targets. The stable form that runs
-        is derived from it, and so is the output error.
+Gives   E, summed over the outputs; what range of activations it takes and which forms of targets. The stable form that
+        runs is derived from it, and so is the output error.
 
 A user's loss is a function under ``@loss``, traced once and kept as data.
 """
@@ -34,7 +34,8 @@ class Loss:
 
     Fields  name, options; expression over the placeholders a[k] and y[k] (a[pair,k] alone for a loss of pairs)
             takes    the range that the activations must keep to; alone: each output by itself, so not the simplex
-            targets  the forms of the target, the default first: "values" y[n,k], "class" whole numbers y[n]; () for pairs
+            targets  the forms of the target, the default first: "dense" y[n,k], "class" y[n]; none for pairs
+            where    the range that dense targets must keep to
     """
 
     name: str
@@ -42,8 +43,9 @@ class Loss:
     options: tuple = ()
     takes: object = REAL
     alone: bool = False
-    targets: tuple = ("values",)
+    targets: tuple = ("dense",)
     pairs: bool = False
+    where: object = REAL
     function: object = field(default=None, compare=False, repr=False)
 
     def __call__(self, **options):
@@ -105,10 +107,11 @@ def _powers(expression):
     return {node.power for node in walk(expression) if isinstance(node, Extent) and node.symbol == UNIT.extent}
 
 
-def loss(function=None, *, takes=REAL, targets=("values",), pairs=False, alone=False):
+def loss(function=None, *, takes=REAL, targets=("dense",), pairs=False, alone=False, where=REAL):
     """Declare the loss of one sample: a function of the prediction a[k] and the target y[k], summed over "k".
 
-    Further arguments with defaults are options. ``takes`` is the range that the activations must keep to.
+    Further arguments with defaults are options. ``takes`` is the range that the activations must keep to, ``where``
+    that of the targets.
 
     >>> @loss
     ... def asymmetric(a, y, factor=3): return total(select(a > y, square(a - y), factor * square(a - y)), over="k")
@@ -116,8 +119,9 @@ def loss(function=None, *, takes=REAL, targets=("values",), pairs=False, alone=F
     'asymmetric(factor=2)'
     """
     if function is None:
-        return partial(loss, takes=takes, targets=targets, pairs=pairs, alone=alone)
-    return trace(function, _defaults(function), Loss(function.__name__, None, (), takes, alone, tuple(targets), pairs))
+        return partial(loss, takes=takes, targets=targets, pairs=pairs, alone=alone, where=where)
+    about = Loss(function.__name__, None, (), takes, alone, tuple(targets), pairs, where)
+    return trace(function, _defaults(function), about)
 
 
 def _defaults(function):
@@ -179,7 +183,8 @@ def _built_in(function=None, **about):
 
 def _positive(name, value, limit=float("inf")):
     if not 0 < value < limit:
-        raise OptionError(f"{name} = {value!r}", fix=f"give a number above 0{f' and below {limit:g}' if limit < 1e300 else ''}")
+        below = f" and below {limit:g}" if limit < float("inf") else ""
+        raise OptionError(f"{name} = {value!r}", fix=f"give a number above 0{below}")
 
 
 @_built_in
@@ -188,19 +193,19 @@ def squared_error(a, y):
     return total(square(a - y), over="k") * Fraction(1, 2)
 
 
-@_built_in(takes=OPEN_UNIT, alone=True)
+@_built_in(takes=OPEN_UNIT, alone=True, where=(0, 1, "closed"))
 def binary_cross_entropy(a, y):
     """−Σ_k (y_k log a_k + (1 − y_k) log(1 − a_k)): each output is the probability of a yes of its own."""
     return -total(y * log(a) + (1 - y) * log(1 - a), over="k")
 
 
-@_built_in(takes=SIMPLEX, targets=("class", "values"))
+@_built_in(takes=SIMPLEX, targets=("class", "dense"), where=SIMPLEX)
 def cross_entropy(a, y):
     """−Σ_k y_k log a_k, in nats; y is a class, or a row that sums to 1."""
     return -total(y * log(a), over="k")
 
 
-@_built_in(targets=("class", "values"))
+@_built_in(targets=("class", "dense"), where=SIMPLEX)
 def multiclass_margin(a, y, margin=1):
     """Σ_{k≠y} max(0, Δ + a_k − a_y) on scores; at the hinge itself the derivative is 0."""
     _positive("margin", margin)
@@ -248,7 +253,7 @@ def quantile(a, y, q=Fraction(1, 2)):
     return total(maximum(q * (y - a), (q - 1) * (y - a)), over="k")
 
 
-@_built_in(takes=POSITIVE)
+@_built_in(takes=POSITIVE, where=(0, float("inf"), "closed"))
 def poisson(a, y):
     """Σ_k (a_k − y_k log a_k): the negative log-likelihood of counts y of mean a, without the constant."""
     return total(a - y * log(a), over="k")

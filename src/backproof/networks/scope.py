@@ -5,6 +5,7 @@ Gives   indices, parameters, noise and named equations, all called after the lay
         journal, so that a user's layer can be saved as data.
 """
 
+import re
 from dataclasses import dataclass, field
 
 from ..calculus import TIME, Index, Map, Ref, System, Variable, as_node, edge, identity, rename, scaled, shift, total
@@ -110,6 +111,9 @@ class Scope:
         >>> Scope(Assembly(), None, "layer2", 2).named("W"), Scope(Assembly(), None, "out", 2, named=True).named("W")
         ('W2', 'out.W')
         """
+        if not isinstance(symbol, str) or not re.fullmatch(r"\w{1,64}", symbol):
+            raise SpecError(f"{str(symbol)[:80]!r} is no symbol for an equation or parameter", where=self.label,
+                            fix="letters, digits and _, at most 64")
         return f"{self.label}.{self.prefix}{symbol}" if self.is_named else f"{self.prefix}{symbol}{self.number}"
 
     def reversed(self):
@@ -125,7 +129,7 @@ class Scope:
         index = Index(name, units, "unit", letter or self.letter)
         if part is None:
             self.own = index
-        self.journal.append(("unit", index, units, part))
+        self.journal.append(("unit", index, units, part, letter))
         return index
 
     def unit_of(self, x):
@@ -163,7 +167,8 @@ class Scope:
     def noise(self, symbol, axes, rate):
         """A dropout factor over the axes (storage order); drawn anew for each sample and epoch."""
         variable = Variable(self.named(symbol), axes, "noise")
-        self.assembly.noises.append(Noise(variable.name, variable.axes, rate, len(self.assembly.noises) + 1, self.label))
+        number = len(self.assembly.noises) + 1
+        self.assembly.noises.append(Noise(variable.name, variable.axes, rate, number, self.label))
         self.journal.append(("noise", variable, symbol, rate))
         return variable
 
@@ -188,7 +193,7 @@ class Scope:
         return total(x * weight, over=below)
 
     def previous(self, symbol, indices, initial=0, time=TIME, direction=None):
-        """The value one step back (ahead, for direction −1) of a symbol that is defined later."""
+        """The value one step back (ahead where direction is −1) of a symbol that is defined later."""
         before = shift(Ref(self.named(symbol), indices), time, direction or self.direction, as_node(initial))
         return before if self.assembly.links is None else scaled(before, self.assembly.links)
 
@@ -219,6 +224,6 @@ class Scope:
 
 
 def stored(indices):
-    """Indices in the order in which a stored tensor has them: time, sample, pair, units; a matrix's primed one first."""
+    """Indices in the order in which a tensor is stored: time, sample, pair, units; a matrix's primed one first."""
     order = ("time", "sample", "pair", "unit")
     return tuple(sorted(indices, key=lambda index: (order.index(index.kind), not index.name.endswith("'"), index.name)))

@@ -3,8 +3,8 @@
     spec  := inputs | part | part …
     part  := [name:] [kind] [units] [activation] [key=value | key value | flag] …
 
-Reads   "784 | 128 relu | dropout 0.2 | output: 10 softmax"; the first part is the number of inputs, or a part that reads
-        whole numbers ("window 5 vocabulary=10000 embedding 50").
+Reads   "784 | 128 relu | dropout 0.2 | output: 10 softmax"; the first part is the number of inputs, or a part that
+        reads whole numbers ("window 5 vocabulary=10000 embedding 50").
 Gives   the number of inputs and the layers, and back.
 """
 

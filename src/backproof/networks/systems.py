@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from ..calculus import SAMPLE, TIME, Index, Variable, abs, add, as_node, identity, mean, number, one_hot, square, total
 from ..derive import stable
 from ..errors import OptionError, ShapeError, SpecError
+from .activations import SIMPLEX
 from .layers import Layer, mean_over_steps
 from .losses import PAIR
 from .scope import Assembly, Scope, stored
 
 __all__ = ["Described", "RESERVED", "checked_layers", "describe"]
 
-RESERVED = ("E", "J", "L", "adj", "adj2", "grad", "hess", "ids", "mask", "penalty", "prediction", "steps", "v", "w", "x", "xi",
-            "y")
+RESERVED = ("E", "J", "L", "adj", "adj2", "grad", "hess", "ids", "mask", "penalty", "prediction",
+            "steps", "v", "w", "x", "xi", "y")
 
 
 @dataclass
@@ -29,8 +30,7 @@ class Described:
     states: tuple
     outputs: Index
     shapes: tuple              # per layer: (label, the indices of what it gives)
-    targets: tuple             # the forms of the target that the loss takes
-    range: object
+    input: object              # the variable x or ids
 
 
 def checked_layers(layers):
@@ -70,8 +70,8 @@ def describe(layers, inputs, loss, *, initial=None, l2=0.0, l1=0.0, decay_biases
     if (given_state or truncated) and not any(layer.steps == "reads" and not layer.reads_ids for layer, *_ in layers):
         raise OptionError("this network has no recurrent state to carry", fix="leave given_state and truncated out")
     free = ([TIME] if sequence else []) + [SAMPLE] + ([PAIR] if loss.pairs else [])
-    assembly = Assembly(training=training, given_state=given_state, initial=initial, l2=l2, l1=l1, decay_biases=decay_biases,
-                        mask=Variable("mask", (TIME, SAMPLE), "mask") if masked else None,
+    assembly = Assembly(training=training, given_state=given_state, initial=initial, l2=l2, l1=l1,
+                        decay_biases=decay_biases, mask=Variable("mask", (TIME, SAMPLE), "mask") if masked else None,
                         links=Variable("xi", (TIME,), "scalar") if truncated else None)
     x = _input(first, free, inputs, sequence)
     node, reach, shapes = x, (float("-inf"), float("inf")), []
@@ -83,7 +83,8 @@ def describe(layers, inputs, loss, *, initial=None, l2=0.0, l1=0.0, decay_biases
         reach = layer.range(reach)
         shapes.append((label, stored(node.indices)))
     if getattr(node, "name", None) not in assembly.system.equations:
-        node = assembly.system.define("output", identity(node) if isinstance(node, Variable) else node, axes=stored(node.indices), role="activation")
+        node = assembly.system.define("output", identity(node) if isinstance(node, Variable) else node,
+                                      axes=stored(node.indices), role="activation")
     outputs = Scope(assembly, layers[-1][0], "the loss", 0).unit_of(node)
     loss.check(reach, _ending(layers))
     system = assembly.system
@@ -92,8 +93,8 @@ def describe(layers, inputs, loss, *, initial=None, l2=0.0, l1=0.0, decay_biases
     _objective(system, assembly.parameters.values(), weighted)
     for name in [q.name for q in system if q.role == "joined" and q.name not in system.needed_for(["prediction", "J"])]:
         del system.equations[name]                             # two halves that only their ends were taken of
-    return Described(system.check(), tuple(assembly.parameters.values()), tuple(assembly.noises), tuple(assembly.states),
-                     outputs, tuple(shapes), loss.targets, reach)
+    return Described(system.check(), tuple(assembly.parameters.values()), tuple(assembly.noises),
+                     tuple(assembly.states), outputs, tuple(shapes), x)
 
 
 def _input(first, free, inputs, sequence):
@@ -138,19 +139,22 @@ def _loss(system, assembly, loss, a, outputs, target):
     """Define E, per sample: the mean over the valid steps where there is an output per step."""
     if loss.pairs:
         if target is not None:
-            raise OptionError(f"{loss.name} compares the two members of a pair and takes no target", fix="leave target out")
+            raise OptionError(f"{loss.name} compares the two members of a pair and takes no target",
+                              fix="leave target out")
         if outputs.extent != 1:
-            raise SpecError(f"{loss.name} takes one score, and the network gives {outputs.extent}", fix="end it with one unit")
+            raise SpecError(f"{loss.name} takes one score, and the network gives {outputs.extent}",
+                            fix="end it with one unit")
         y = None
     else:
         target = loss.targets[0] if target is None else target
         if target not in loss.targets:
-            raise OptionError(f"{loss.name} takes no target of the form {target!r}", fix=f"one of {', '.join(loss.targets)}")
+            raise OptionError(f"{loss.name} takes no target of the form {target!r}",
+                              fix=f"one of {', '.join(loss.targets)}")
         rest = [index for index in stored(a.indices) if index != outputs]
         if target == "class":
             y = one_hot(Variable("y", rest, "target", integer=True), outputs)
         else:
-            y = Variable("y", (*rest, outputs), "target", facts=("sums to one",) if "class" in loss.targets else ())
+            y = Variable("y", (*rest, outputs), "target", facts=("sums to one",) if loss.where == SIMPLEX else ())
     written = loss.at(a, y, outputs)
     runs, _ = stable(written, system)
     system.define("E", mean_over_steps(runs, assembly), role="sample_loss",

@@ -19,7 +19,8 @@ def table(inputs, layers, described, title):
     for (layer, label, *_), (_, indices) in zip(layers, described.shapes):
         own = [p for p in described.parameters if p.layer == label]
         first, *more = _parameters(own)
-        rows.append((label, kind_text(layer), shape_text(indices), first, f"{sum(p.count for p in own):,}" if own else ""))
+        count = f"{sum(p.count for p in own):,}" if own else ""
+        rows.append((label, kind_text(layer), shape_text(indices), first, count))
         rows += [("", "", "", line, "") for line in more]
     rows.append(("total", "", "", "", f"{sum(p.count for p in described.parameters):,}"))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]

@@ -1,0 +1,101 @@
+"""The numeric side: which oracle differentiates the loss, and what it says of entries and directions.
+
+Reads   a Target.
+Gives   derivatives with their errors. The complex step is taken where the code carries imaginary parts through: that is
+        found out by comparing it with Richardson's differences along a random direction of every tensor, so that code
+        which drops an imaginary part in one term is differenced instead and never silently wrong.
+"""
+
+import time
+import warnings
+
+import numpy as np
+
+from ..errors import NonFiniteError
+from ..oracles import complex_step, complex_step_directional, richardson, richardson_directional
+
+__all__ = ["Oracle", "one_sided"]
+
+EVALUATIONS = {"complex step": 1, "Richardson": 17}
+
+
+class Oracle:
+    """The derivative of a target's loss at a point.
+
+    Attributes  name "complex step" | "Richardson"; seconds one evaluation of the loss takes
+    """
+
+    def __init__(self, target, point=None, rng=None):
+        self.target, self.point = target, target.point if point is None else point
+        self.loss = target.loss
+        start = time.perf_counter()
+        self.value = float(np.asarray(target.loss(self.fresh())).real)
+        self.seconds = time.perf_counter() - start
+        if not np.isfinite(self.value):
+            raise NonFiniteError(f"the loss is {self.value} at the point of the check", tensor="loss",
+                                 fix="check at a point with a finite loss")
+        self.name = target.oracle or self.detect(rng or np.random.default_rng(0))
+
+    def fresh(self):
+        return {name: array.copy() for name, array in self.point.items()}
+
+    def detect(self, rng):
+        """"complex step" only where it agrees with differences along a direction of every tensor."""
+        return "complex step" if all(self.carries(name, rng) for name, a in self.point.items() if a.size) else "Richardson"
+
+    def carries(self, name, rng):
+        """Do imaginary parts in this tensor come through? Asked away from kinks, where differences are sharp."""
+        for spread in (0.0, 1e-3, 1e-2):
+            point = {n: a + spread * rng.normal(size=a.shape) for n, a in self.point.items()}
+            direction = {name: rng.normal(size=point[name].shape)}
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", RuntimeWarning)
+                    exact = complex_step_directional(self.loss, point, direction)
+                slope, error = richardson_directional(self.loss, point, direction)
+            except Exception:                           # noqa: BLE001  whatever foreign code does with complex numbers
+                return False
+            if error <= 1e-6 * max(abs(slope), abs(exact)) or not slope and not exact:
+                return abs(exact - slope) <= 10 * error + 1e-6 * abs(slope)
+        return False
+
+    @property
+    def cost(self):
+        """Seconds that one derivative takes."""
+        return EVALUATIONS[self.name] * self.seconds
+
+    def entries(self, name, indices):
+        """(derivatives, errors) at flat indices of a tensor."""
+        if self.name == "complex step":
+            values = complex_step(self.loss, self.point, names=[name], entries={name: indices})[name]
+            return values, np.zeros(len(values))
+        values, errors = richardson(self.loss, self.point, names=[name], entries={name: indices})
+        return values[name], errors[name]
+
+    def along(self, direction):
+        """(derivative, error) along a direction."""
+        if self.name == "complex step":
+            return complex_step_directional(self.loss, self.point, direction), 0.0
+        return richardson_directional(self.loss, self.point, direction)
+
+
+def one_sided(loss, point, name, index):
+    """(slope to the left, slope to the right, error) at one entry, by extrapolated one-sided differences."""
+    middle = float(np.asarray(loss({n: a.copy() for n, a in point.items()})).real)
+
+    def slope(side):
+        best, least, above = np.nan, np.inf, []
+        for k in range(12):
+            h = side * 1e-3 * 0.5**k
+            moved = {n: a.copy() for n, a in point.items()}
+            moved[name].flat[index] += h
+            row = [(float(np.asarray(loss(moved)).real) - middle) / h]
+            for m in range(k):
+                row.append(row[m] + (row[m] - above[m]) / (2.0 ** (m + 1) - 1))
+                guess = max(abs(row[m + 1] - row[m]), abs(row[m + 1] - above[m]), 2e-16 * abs(middle) / abs(h))
+                if guess < least:
+                    best, least = row[m + 1], guess
+            above = row
+        return best, least
+    (left, left_error), (right, right_error) = slope(-1.0), slope(1.0)
+    return left, right, max(left_error, right_error)
