@@ -6,13 +6,13 @@ Gives   boxes; the same for every format.
 
 from fractions import Fraction
 
-from .boxes import Bar, Big, CaseBox, Digits, Fence, Fraction_, Id, Matrix, Op, Row, Scripted, Words
+from .boxes import Bar, Big, CaseBox, Digits, Fence, Fraction_, Id, Matrix, Op, Row, Scripted, Under, Words
 from .trees import (ONE, ZERO, Apply, Axis, Comparison, Divide, Hadamard, MatMul, Number, Place, Plus, Product, Reduction, Softmax, Sum, Symbol, axes_of, rewrite, walk)
+from .words import phrase
 
 __all__ = ["Composer", "letters_for"]
 
 SUM, PRODUCT, ATOM = 0, 1, 2
-OTHERWISE = Words("otherwise")
 
 
 def letters_for(trees, notation, order, free=()):
@@ -83,8 +83,9 @@ def _holds(tree, outer, inner):
 class Composer:
     """Turns trees into boxes with one Namer, one set of letters and one layout."""
 
-    def __init__(self, namer, letters, layout="sample"):
-        self.namer, self.letters, self.layout = namer, letters, layout
+    def __init__(self, namer, letters, layout="sample", shapes=False, language="en"):
+        self.namer, self.letters, self.layout, self.shapes = namer, letters, layout, shapes
+        self.otherwise = Words(phrase("otherwise", language))
         self.notation = namer.notation
 
     def box(self, tree, level=SUM):
@@ -107,7 +108,16 @@ class Composer:
 
     def symbol(self, tree):
         large = tree.matrix and tree.rows is not None and tree.columns is not None and tree.rows.index.kind == "sample"
-        return self.namer.box(tree.name, self.subscripts(tree), tree.matrix, large), ATOM
+        made = self.namer.box(tree.name, self.subscripts(tree), tree.matrix, large)
+        return self.shaped(made, tree.rows, tree.columns), ATOM
+
+    def shaped(self, box, rows, columns):
+        """The box with its shape under it, where shapes are asked for and it is a matrix."""
+        if not self.shapes or rows is None:
+            return box
+        length = [self.notation.samples if side and side.index.extent == "N" else str(side.index.extent) if side else "1"
+                  for side in (rows, columns)]
+        return Under(box, "×".join(length))
 
     def subscripts(self, tree):
         places = list(tree.places)
@@ -220,7 +230,7 @@ class Composer:
         condition = tree.condition
         if not isinstance(condition, Comparison):
             condition = Comparison(">", condition, ZERO)
-        return CaseBox(((self.box(tree.yes), self.relation(condition)), (self.box(tree.no), OTHERWISE))), ATOM
+        return CaseBox(((self.box(tree.yes), self.relation(condition)), (self.box(tree.no), self.otherwise))), ATOM
 
     def cases(self, tree):
         return CaseBox(tuple((self.box(value), self.outside(condition)) for value, condition in tree.cases)), SUM
@@ -261,6 +271,11 @@ class Composer:
         return Scripted(Fence("‖", self.box(tree.body), "‖"), sup=Digits("2")), ATOM
 
     def transpose(self, tree):
+        if self.shapes and isinstance(tree.body, Symbol) and tree.body.rows is not None:
+            plain = Composer.box(self.without_shapes(), tree.body, ATOM)
+            return self.shaped(Scripted(plain, sup=Id("T", "transpose")), tree.body.columns, tree.body.rows) \
+                if tree.body.columns is not None else Under(Scripted(plain, sup=Id("T", "transpose")),
+                                                            f"1×{tree.body.rows.index.extent}"), ATOM
         return Scripted(self.box(tree.body, ATOM), sup=Id("T", "transpose")), ATOM
 
     def block(self, tree):
@@ -269,6 +284,11 @@ class Composer:
 
     def indicator(self, tree):
         return Bar(Id("onehot", "upright"), (self.box(tree.ids),)), ATOM
+
+    def without_shapes(self):
+        bare = Composer(self.namer, self.letters, self.layout)
+        bare.otherwise = self.otherwise
+        return bare
 
     def diagonal(self, tree):
         return Bar(Id("diag", "upright"), (self.box(tree.body),)), ATOM

@@ -310,6 +310,8 @@ def adding_order(tree):
     """Weighted sums before biases, everything else before and as it comes; numbers first."""
     if tree == ONE:
         return -1
+    if isinstance(tree, Product) and isinstance(tree.factors[0], Symbol) and tree.factors[0].name[:2] in ("la", "mu"):
+        return 3
     if not isinstance(tree, (Sum, MatMul)) or isinstance(tree, MatMul) and isinstance(tree.factors[0], Ones):
         return 2
     return 1 if any(isinstance(node, Symbol) and node.edge is not None for node in walk(tree)) else 0

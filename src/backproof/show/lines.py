@@ -5,12 +5,14 @@ Gives   lines. A line has one left-hand side and one or more right-hand sides, a
         writes it, (Σ δ W) σ'(z), and the form that runs, (Σ δ W) a (1 − a). Every side is checked.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from .. import calculus as c
-from .index_form import IndexForm, multiply, plus, softmax_of
+from .index_form import IndexForm, multiply, multiply_plain, plus, softmax_of
+from .folded import folded
 from .matrix_form import FormError, MatrixForm, hadamard
-from .trees import ZERO, Apply, Axis, Cases, Place, Symbol, walk
+from .trees import ZERO, Apply, Axis, Cases, Norm, Place, Plus, Power, Symbol, rewrite, walk
 
 __all__ = ["Line", "Side", "lines_of", "inlined", "unit_order"]
 
@@ -38,7 +40,7 @@ class Line:
     sides: tuple
     rules: tuple
     edges: tuple = ()
-
+    system: object = None            # the system that the line belongs to, where it is not the derivation's: the textbook's
     @property
     def trees(self):
         return (self.left, *(side.tree for side in self.sides), *(part for pair in self.edges for part in pair))
@@ -92,28 +94,107 @@ def chain_steps(equation):
     return tuple(steps)
 
 
-def lines_of(derivation, notation, form="index", layout="sample"):
-    """The lines of a derivation in a form and layout; an equation without a matrix form is printed in index form."""
-    system = derivation.system
+def lines_of(derivation, notation, form="index", layout="sample", *, bias="separate", book=False):
+    """The lines of a derivation; an equation without a matrix form is printed in index form.
+
+    ``book`` puts the textbook chain of the output in the place of its error signal, as a notation with a line for every
+    derivative does anyway.
+    """
+    system, lines, told = derivation.system, [], set()
     inline = frozenset() if notation.chain else inlined(system, derivation.kept)
-    forms = [Indexed(system, inline)] if form == "index" else [Matrices(system, inline, layout), Indexed(system, inline)]
-    lines, told = [], set()
+    chained = _textbook_lines(derivation, form, layout) if book or notation.chain else {}
+    strengths = derivation.strengths
     for name, equation in system.equations.items():
         if name in inline:
             continue
-        free = {index: Axis(index) for index in equation.axes}
-        at = {index: Place(axis) for index, axis in free.items()}
-        for attempt in forms:
-            try:
-                left, sides = attempt.sides(equation, at)
-                break
-            except FormError:
-                continue
-        edges = [edge for side in sides for edge in _edges(side.tree, system) if _key(edge) not in told]
-        told |= {_key(edge) for edge in edges}
-        lines.append(Line(len(lines) + 1, equation, left, tuple(free[i] for i in equation.axes), tuple(sides),
-                          rules_of(equation, system, derivation), tuple(edges)))
-    return lines
+        made = chained.pop(name, None)
+        if made is None:
+            made = [_line(equation, system, derivation, _forms(system, inline, form, layout), strengths)]
+        for line in made:
+            edges = [edge for edge in line.edges if _key(edge) not in told]
+            told |= {_key(edge) for edge in edges}
+            lines.append(replace(line, edges=tuple(edges)))
+    if bias == "folded":
+        lines = folded(lines, derivation, layout)
+    return [replace(line, number=k) for k, line in enumerate(lines, 1)]
+
+
+def _forms(system, inline, form, layout):
+    indexed = Indexed(system, inline)
+    return [indexed] if form == "index" else [Matrices(system, inline, layout), indexed]
+
+
+def _line(equation, system, derivation, forms, strengths):
+    free = {index: Axis(index) for index in equation.axes}
+    at = {index: Place(axis) for index, axis in free.items()}
+    for form in forms:
+        try:
+            left, sides = form.sides(equation, at)
+            break
+        except FormError:
+            continue
+    if strengths and (equation.role in ("gradient", "penalty")):
+        sides = [replace(side, tree=with_strengths(side.tree, strengths)) for side in sides]
+    edges = [edge for side in sides for edge in _edges(side.tree, system)]
+    own = None if system is derivation.system else system
+    return Line(0, equation, left, tuple(free[i] for i in equation.axes), tuple(sides), rules_of(equation, system, derivation),
+                tuple(edges), own)
+
+
+def with_strengths(tree, strengths):
+    """λ and μ in the place of the numbers that they are: λ W, (λ/2) ΣW², μ sign W, μ Σ|W|."""
+    def rule(node):
+        if not isinstance(node, Plus):
+            return None
+        return plus([_strength(w, term, strengths) for w, term in node.terms])
+    return rewrite(tree, rule)
+
+
+def _strength(w, term, strengths):
+    names = {node.name for node in walk(term) if isinstance(node, Symbol)}
+    if len(names) != 1:
+        return w, term
+    l2, l1 = strengths.get(names.pop(), ((None, 0), (None, 0)))
+    squared = any(isinstance(node, (Power, Norm)) for node in walk(term))
+    plain = isinstance(term, Symbol)
+    if l2[1] and (plain and w == l2[1] or squared and w == l2[1] / 2):
+        return w / l2[1], multiply_plain([Symbol(l2[0]), term])
+    if l1[1] and not plain and not squared and w == l1[1]:
+        return Fraction(1), multiply_plain([Symbol(l1[0]), term])
+    return w, term
+
+
+def _textbook_lines(derivation, form, layout):
+    """{error signal of the output: [the lines of its textbook chain]}."""
+    book = derivation.textbook
+    if book is None:
+        return {}
+    system, made = book.sweep.system, []
+    activation = system.equations[book.activation]
+    for adjoint, steps in book.steps.items():
+        equation = system.equations[adjoint]
+        line = _line(equation, system, derivation, _forms(system, frozenset(), form, layout), {})
+        at = {axis.index: Place(axis) for axis in line.free}
+        builder = _forms(system, frozenset(), form, layout)[0 if line.left.matrix or form == "index" else 1]
+        sides = list(line.sides)
+        try:
+            if builder.left(equation, at) is not None:
+                sides += [Side(builder.whole(expression, at, equation), rule) for rule, expression in steps]
+        except FormError:
+            pass
+        rules = ("loss_slope",) if adjoint == book.sweep.adjoints.get(book.activation) else (
+            ("softmax_slope",) if softmax_of(activation.expression) else ("output_delta",))
+        made.append(replace(line, sides=_distinct(sides), rules=rules))
+    target = derivation.sweep.adjoints.get(book.pre_activation)
+    return {target: made} if target in derivation.system.equations else {}
+
+
+def _distinct(sides):
+    kept = []
+    for side in sides:
+        if not kept or kept[-1].tree != side.tree:
+            kept.append(side)
+    return tuple(kept)
 
 
 class Indexed:
@@ -125,10 +206,12 @@ class Indexed:
     def sides(self, equation, at):
         """(left-hand symbol, right-hand sides)."""
         left = self.left(equation, at)
-        sides = [Side(self.whole(equation.expression, at, equation))]
-        if equation.written is not None and equation.written is not equation.expression:
-            sides.insert(0, Side(self.whole(equation.written, at, equation), "written"))
+        written = equation.written if equation.written is not equation.expression else None
         chain = chain_steps(equation) if equation.role == "delta" else ()
+        kind = "runs" if written is None and not chain else "stable" if written is not None else "slope"
+        sides = [Side(self.whole(equation.expression, at, equation), kind)]
+        if written is not None:
+            sides.insert(0, Side(self.whole(written, at, equation), "written"))
         if chain:
             z = Symbol(equation.of, left.places, None, left.rows, left.columns, left.matrix)
             terms = [(1, self.times(self.whole(upstream, at, equation), Apply(function, (z,), 0))) for function, upstream in chain]

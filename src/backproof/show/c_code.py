@@ -1,0 +1,1 @@
+def c_code(derivation, style): raise NotImplementedError

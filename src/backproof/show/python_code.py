@@ -1,0 +1,1 @@
+def python_code(derivation, style): raise NotImplementedError
