@@ -7,7 +7,7 @@ Gives   blocks (``document``): the network and its picture, notation, forward eq
 
 from dataclasses import replace
 
-from .boxes import Box, Id, Name, Op, Partial, Row as Across
+from .boxes import Box, Id, Name, Op, Partial, Under, Row as Across
 from .document import Heading, Paragraph, Picture, Rows, Table
 from .words import phrase
 
@@ -18,7 +18,7 @@ def article(sheet, rows):
     """The blocks of the article about rows that were composed with the textbook chain in them."""
     say = lambda key: phrase(key, sheet.style.language)                                           # noqa: E731
     derivation, groups = sheet.derivation, _grouped(rows)
-    blocks = [Paragraph((say("article_about"), _described(derivation), "."))]
+    blocks = [Paragraph((say("article_about"), _described(derivation), say("period")))]
     columns = _columns(sheet, rows)
     if len(columns) > 1:
         blocks.append(Picture(tuple(columns)))
@@ -33,16 +33,16 @@ def article(sheet, rows):
         blocks += [Heading(say("heading_errors")), Paragraph((say("article_errors"),))]
         once = generic(groups["errors"])
         if once is not None:
-            blocks += [Paragraph((say("article_generic"), Id("l"), say("article_generic_end"), once))]
+            blocks += [Paragraph((say("article_generic"), Id("ℓ"), say("article_generic_end"), once))]
         blocks.append(Rows(tuple(groups["errors"])))
     if groups["gradients"]:
         blocks += [Heading(say("heading_gradients")), Paragraph((say("article_gradients"),)), Rows(tuple(groups["gradients"]))]
-        blocks += [Heading(say("heading_update")), Paragraph((say("article_update"), _update(sheet), "."))]
+        blocks += [Heading(say("heading_update")), Paragraph((say("article_update"), _update(sheet), say("period")))]
     summary = [row for row in rows if row.line.equation.role in ("delta", "gradient")]
     blocks += [Heading(say("heading_summary")), Rows(tuple(_short(row) for row in summary), framed=True, ruled=False)]
     if any(row.error is not None for row in rows):
         worst = max(row.error for row in rows if row.error is not None)
-        blocks.append(Paragraph((say("article_checked"), f"{worst:.0e}", ".")))
+        blocks.append(Paragraph((say("article_checked"), f"{worst:.0e}", say("period"))))
     return blocks
 
 
@@ -108,7 +108,7 @@ def _symbols(sheet, rows):
     """The table of symbols: how each is written, its extents, its meaning."""
     system, namer, cells = sheet.derivation.system, sheet.namer(sheet.derivation.system), []
     say = lambda key: phrase(key, sheet.style.language)                                           # noqa: E731
-    for name, variable in system.variables.items():
+    for name, variable in _ordered(sheet.derivation):
         key = MEANINGS.get(variable.role)
         if variable.role == "parameter":
             key = "means_W" if len(variable.axes) > 1 else "means_b"
@@ -116,12 +116,27 @@ def _symbols(sheet, rows):
             axes = list(variable.axes)
             if sheet.style.layout == "sample" and variable.role == "parameter":
                 axes.reverse()
-            cells.append((namer.box(name, matrix=sheet.style.form == "matrix"), _shape(axes, namer), say(key)))
+            cells.append((_symbol(name, variable.axes, namer, sheet.style), _shape(axes, namer), say(key)))
     for name, equation in system.equations.items():
         key = MEANINGS.get(equation.role)
         if key:
-            cells.append((namer.box(name), _shape(equation.axes, namer), say(key)))
+            cells.append((_symbol(name, equation.axes, namer, sheet.style), _shape(equation.axes, namer), say(key)))
     return Table((say("column_symbol"), say("column_shape"), say("column_meaning")), tuple(cells))
+
+
+def _symbol(name, axes, namer, style):
+    """A symbol as the style writes it; a capital where a whole batch is one matrix."""
+    matrix = style.form == "matrix"
+    return namer.box(name, (), matrix, matrix and style.layout == "batch" and len(axes) > 1 and any(i.kind == "sample" for i in axes))
+
+
+def _ordered(derivation):
+    """Variables as a reader meets them: inputs, targets, then the parameters in the network's order."""
+    variables = derivation.system.variables
+    ranks = {"input": 0, "target": 1, "weight": 2}
+    known = [p.name for p in getattr(derivation.network, "parameters", ())]
+    place = {name: k for k, name in enumerate(known)}
+    return sorted(variables.items(), key=lambda item: (ranks.get(item[1].role, 3), place.get(item[0], len(place))))
 
 
 def _shape(axes, namer):
@@ -139,13 +154,28 @@ def _update(sheet):
 
 def generic(rows):
     """δ^(l) from δ^(l+1) with l for the number, where the error signals of all layers have one form; else None."""
+    bare = lambda box: box.body if isinstance(box, Under) else box                                   # noqa: E731
     deltas = [row for row in rows if row.line.equation.role == "delta"]
     made = set()
     for row in deltas:
-        if not isinstance(row.left, Name) or not row.left.layer.isdigit():
+        left = bare(row.left)
+        if any(not name.layer.isdigit() for name in _names(row.right[0][0]) if name.layer):
             return None
-        made.add(_equals(_lifted(row.left, int(row.left.layer)), _lifted(row.right[0][0], int(row.left.layer))))
+        if not isinstance(left, Name) or not left.layer.isdigit():
+            return None
+        made.add(_equals(_lifted(left, int(left.layer)), _lifted(row.right[0][0], int(left.layer))))
     return made.pop() if len(made) == 1 else None
+
+
+def _names(box):
+    """Every name in a box."""
+    if isinstance(box, Name):
+        yield box
+    for field in getattr(box, "__dataclass_fields__", ()):
+        value = getattr(box, field)
+        for item in value if isinstance(value, tuple) else (value,):
+            if isinstance(item, Box):
+                yield from _names(item)
 
 
 def _equals(left, right):
@@ -153,10 +183,12 @@ def _equals(left, right):
 
 
 def _lifted(box, base):
-    """The box with layer numbers relative to l."""
+    """The box with layer numbers relative to l, without shapes."""
+    if isinstance(box, Under):
+        return _lifted(box.body, base)
     if isinstance(box, Name) and box.layer.isdigit():
         offset = int(box.layer) - base
-        box = replace(box, layer="l" + (f"{offset:+d}".replace("-", "−") if offset else ""))
+        box = replace(box, layer="ℓ" + (f"{offset:+d}".replace("-", "−") if offset else ""))
     changes = {}
     for field in getattr(box, "__dataclass_fields__", ()):
         value = getattr(box, field)

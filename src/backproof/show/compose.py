@@ -7,7 +7,7 @@ Gives   boxes; the same for every format.
 from fractions import Fraction
 
 from .boxes import Bar, Big, CaseBox, Digits, Fence, Fraction_, Id, Matrix, Op, Row, Scripted, Under, Words
-from .trees import (ONE, ZERO, Apply, Axis, Comparison, Divide, Hadamard, MatMul, Number, Place, Plus, Product, Reduction, Softmax, Sum, Symbol, axes_of, rewrite, walk)
+from .trees import (ONE, ZERO, Apply, Axis, Comparison, Divide, Hadamard, MatMul, Norm, Number, Ones, Place, Plus, Product, Reduction, Softmax, Sum, Symbol, Transpose, axes_of, rewrite, walk)
 from .words import phrase
 
 __all__ = ["Composer", "letters_for"]
@@ -123,7 +123,7 @@ class Composer:
         places = list(tree.places)
         if tree.matrix:
             places = [p for p in places if p.at not in (tree.rows, tree.columns)]
-        elif self.layout == "sample" and len(places) == 2 and all(_is_unit(p) for p in places) and self.is_parameter(tree.name):
+        elif self.layout == "sample" and len(places) == 2 and self.is_parameter(tree.name):
             places.reverse()
         return tuple(self.place(p) for p in places)
 
@@ -257,6 +257,8 @@ class Composer:
         return Row(tuple(items)), PRODUCT
 
     def hadamard(self, tree):
+        if single(tree):
+            return Row(self.factors(tree.factors, "juxtaposed")), PRODUCT
         items = []
         for k, factor in enumerate(tree.factors):
             if k:
@@ -265,6 +267,8 @@ class Composer:
         return Row(tuple(items)), PRODUCT
 
     def divide(self, tree):
+        if single(tree):
+            return Fraction_(self.box(tree.top), self.box(tree.bottom)), PRODUCT
         return Row((self.box(tree.top, ATOM), Op("⊘"), self.box(tree.bottom, ATOM))), PRODUCT
 
     def norm(self, tree):
@@ -294,12 +298,25 @@ class Composer:
         return Bar(Id("diag", "upright"), (self.box(tree.body),)), ATOM
 
     def ones(self, tree):
+        if single(tree):
+            return Digits("1"), ATOM
         one = Id("1", "bold")
         return (Scripted(one, sup=Id("T", "transpose")) if tree.rows is None and tree.columns is not None else one), ATOM
 
     def stack(self, tree):
         boxes = tuple(self.box(block) for block in tree.blocks)
         return Matrix(tuple((b,) for b in boxes) if tree.down else (boxes,)), ATOM
+
+
+def single(tree):
+    """Is everything in the tree one number, a 1 × 1 matrix: no products of matrices, all extents 1?"""
+    for node in walk(tree):
+        if isinstance(node, (MatMul, Transpose, Norm)):
+            return False
+        if isinstance(node, (Symbol, Ones)) and any(side is not None and side.index.extent != 1
+                                                    for side in (node.rows, node.columns)):
+            return False
+    return True
 
 
 def number_box(value):
@@ -311,10 +328,6 @@ def number_box(value):
     if value.denominator <= 64:
         return Fraction_(Digits(str(value.numerator)), Digits(str(value.denominator)), small=True)
     return Digits(f"{float(value):.6g}")
-
-
-def _is_unit(place):
-    return isinstance(place.at, Axis) and place.at.index.kind == "unit"
 
 
 __all__ += ["number_box"]

@@ -65,6 +65,10 @@ def cleaned(word):
     return "".join("�" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") else c for c in word)
 
 
+def joined(phrases, style):
+    return phrase("semicolon", style.language).join(phrases)
+
+
 def write(blocks, style, form, *, title=None):
     """The blocks in a format; with a title as a whole document."""
     return WRITERS[form](blocks, style, title)
@@ -91,7 +95,7 @@ def _text_rows(block, style):
     rows = []
     for row in block.rows:
         head = f"({row.number})".rjust(5) + f"  {cleaned(text(row.left))}"
-        notes = ["; ".join(row.rules) if block.ruled else "", *(note for _, note in row.right[1:])]
+        notes = [joined(row.rules, style) if block.ruled else "", *(note for _, note in row.right[1:])]
         formulas = [f"{head} = {cleaned(text(row.right[0][0]))}"]
         formulas += [" " * (len(head) + 1) + f"= {cleaned(text(box))}" for box, _ in row.right[1:]]
         notes[0] = (notes[0], row.mark())
@@ -157,9 +161,8 @@ def _markdown_paragraph(block, style):
 def _markdown_rows(block, style):
     parts = []
     for row in block.rows:
-        words = "; ".join(row.rules) if block.ruled else ""
-        notes = "; ".join(note for _, note in row.right if note)
-        words = plain_markdown(" — ".join(w for w in (words, notes, row.mark()) if w))
+        words = joined(row.rules, style) if block.ruled else ""
+        words = plain_markdown(" — ".join(w for w in (words, row.mark()) if w))
         parts.append((f"**({row.number})** {words}\n\n" if words else "") + f"$$\n{aligned(row)}\n$$")
     body = "\n\n".join(parts)
     return "\n".join("> " + line for line in body.split("\n")).replace("> \n", ">\n") if block.framed else body
@@ -167,11 +170,15 @@ def _markdown_rows(block, style):
 
 def aligned(row):
     """A row as one LaTeX display with its number: right-hand sides below one another."""
-    formulas = [rf"{latex(row.left)} &= {latex(row.right[0][0])}", *(rf"&= {latex(box)}" for box, _ in row.right[1:])]
+    formulas = [rf"{latex(row.left)} &= {latex(row.right[0][0])}", *(rf"&= {latex(box)}{_note(note)}" for box, note in row.right[1:])]
     formulas += [rf"& {latex(a)} = {latex(b)}" for a, b in row.edges]
     if len(formulas) == 1:
         return formulas[0].replace("&= ", "= ", 1) + rf" \tag{{{row.number}}}"
     return r"\begin{aligned} " + r" \\ ".join(formulas) + rf" \end{{aligned}} \tag{{{row.number}}}"
+
+
+def _note(words):
+    return rf" \qquad \text{{{escaped(cleaned(words))}}}" if words else ""
 
 
 def _markdown_table(block, style):
@@ -222,12 +229,12 @@ def _latex_paragraph(block, style):
 def _latex_rows(block, style):
     parts = []
     for row in block.rows:
-        notes = "; ".join([*(row.rules if block.ruled else ()), *(note for _, note in row.right if note)])
+        notes = joined(row.rules if block.ruled else (), style)
         sign = r"\checkmark" if row.holds else r"\times"
         mark = "" if row.error is None else rf"\;{{\footnotesize \({sign}\) {row.error:.0e}}}"
         words = rf"{{\small {escaped(cleaned(notes))}{mark}}}\nopagebreak" if notes or mark else ""
         formulas = [rf"{latex(row.left)} &= {latex(row.right[0][0])} \tag{{{row.number}}}"]
-        formulas += [rf"&= {latex(box)} \notag" for box, _ in row.right[1:]]
+        formulas += [rf"&= {latex(box)}{_note(note).replace('text{', 'text{' + chr(92) + 'footnotesize ')} \notag" for box, note in row.right[1:]]
         formulas += [rf"& {latex(a)} = {latex(b)} \notag" for a, b in row.edges]
         parts.append((words + "\n" if words else "") + "\\begin{align}\n" + " \\\\\n".join(formulas) + "\n\\end{align}")
     body = "\n".join(parts)
@@ -257,7 +264,7 @@ table.equations{border-collapse:collapse;width:100%}table.equations td{padding:.
 td.number{color:var(--dim);width:3rem}td.rule{color:var(--dim);font-size:.85rem}td.check{font-size:.8rem;white-space:nowrap;color:var(--good)}
 td.check.wrong{color:var(--bad)}td.formula{overflow-x:auto}.framed{border:1px solid var(--line);border-radius:6px;padding:.5rem}
 table.grid{border-collapse:collapse}table.grid td,table.grid th{padding:.25rem .75rem;text-align:left;border-bottom:1px solid var(--line)}
-math{font-size:1.1rem}mtext.shape{font-size:.6em;color:var(--dim)}svg{max-width:100%;height:auto}
+math{font-size:1.1rem}mtext.shape{font-size:.6em;color:var(--dim)}mtext.note{font-size:.75em;color:var(--dim);padding-left:1em}svg{max-width:100%;height:auto}
 """.strip()
 
 
@@ -296,10 +303,10 @@ def _html_rows(block, style):
 
 def _html_row(row, block, style):
     formula = element("mtable", "".join(
-        element("mtr", element("mtd", left) + element("mtd", right)) for left, right in _html_sides(row)), columnalign="right left")
+        element("mtr", "".join(element("mtd", cell) for cell in cells)) for cells in _html_sides(row)), columnalign="right left left")
     note = element("annotation", escape(aligned(row)), encoding="application/x-tex")
     math = element("math", element("semantics", element("mrow", formula) + note), display="block")
-    words = "; ".join([*(row.rules if block.ruled else ()), *(note for _, note in row.right if note)])
+    words = joined(row.rules if block.ruled else (), style)
     cells = element("td", f"({row.number})", **{"class": "number"}) + element("td", math, **{"class": "formula"})
     cells += element("td", escape(cleaned(words)), **{"class": "rule"})
     if row.error is not None:
@@ -310,11 +317,11 @@ def _html_row(row, block, style):
 def _html_sides(row):
     equals = element("mo", "=")
     left = inner(row.left)
-    for box, _ in row.right:
-        yield left, element("mrow", equals + inner(box))
+    for box, note in row.right:
+        yield left, element("mrow", equals + inner(box)), element("mtext", escape(cleaned(note)), **{"class": "note"}) if note else ""
         left = ""
     for a, b in row.edges:
-        yield "", element("mrow", inner(a) + equals + inner(b))
+        yield "", element("mrow", inner(a) + equals + inner(b)), ""
 
 
 def _html_table(block, style):

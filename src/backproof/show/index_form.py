@@ -8,7 +8,7 @@ Gives   a tree. Renamed indices, shifts in time, slices and edges disappear into
 from fractions import Fraction
 
 from .. import calculus as c
-from .trees import (ONE, ZERO, Apply, Axis, Cases, Choice, Comparison, Extent, Iverson, MatMul, Number, Ones, Outside, Place, Plus, Power, Product, Quotient,
+from .trees import (ONE, ZERO, Apply, Axis, Cases, Choice, Comparison, Divide, Extent, Hadamard, Iverson, MatMul, Number, Ones, Outside, Place, Plus, Power, Product, Quotient,
                     Reduction, Softmax, Sum, Symbol, rewrite, walk)
 
 __all__ = ["IndexForm", "multiply", "multiply_plain", "plus", "summed", "softmax_of", "reading_order"]
@@ -74,9 +74,9 @@ class IndexForm:
         return Extent(node.symbol, node.power)
 
     def _einsum(self, node, at):
-        bound = {index: Axis(index) for index in node.summed if index.extent != 1}
+        bound = {index: Axis(index) for index in node.summed if index.extent != 1 or _weighted(index, node)}
         inner = {**at, **{index: Place(axis) for index, axis in bound.items()},
-                 **{index: Place("first") for index in node.summed if index.extent == 1}}
+                 **{index: Place("first") for index in node.summed if index not in bound}}
         outside = [f for f in node.factors if not set(f.indices) & set(bound)]
         inside = [f for f in node.factors if f not in outside]
         factors = [self._tree(f, inner) for f in outside]
@@ -170,6 +170,11 @@ class IndexForm:
             return _edged(inside, axis)
         when = ("first", "later") if node.step > 0 else ("last", "earlier")
         return Cases(((edge, Outside(axis, when[0])), (_edged(inside, axis), Outside(axis, when[1]))))
+
+
+def _weighted(index, node):
+    """Does a parameter carry the index? Then its Σ stays, though it has one term."""
+    return any(isinstance(factor, c.Variable) and factor.role == "parameter" and index in factor.indices for factor in node.factors)
 
 
 def _is_reference(node):
@@ -292,7 +297,7 @@ def plus(terms):
             flat.append((coefficient * term.value, ONE))
         else:
             flat.append((coefficient, term))
-    flat = [(w, t) for w, t in flat if w]
+    flat = [_turned(w, t) for w, t in flat if w]
     cases = [(w, t) for w, t in flat if isinstance(t, Cases)]
     if cases and len(flat) > 1 and all([k for _, k in t.cases] == [k for _, k in cases[0][1].cases] for _, t in cases):
         rest = [(w, t) for w, t in flat if not isinstance(t, Cases)]          # one brace around the whole sum
@@ -304,6 +309,21 @@ def plus(terms):
     if len(flat) == 1 and flat[0][0] == 1:
         return flat[0][1]
     return Plus(tuple(flat))
+
+
+def _turned(coefficient, term):
+    """−u (y − 1) as u (1 − y)."""
+    top = term.top if isinstance(term, (Quotient, Divide)) else term
+    factors = list(top.factors) if isinstance(top, (Product, Hadamard)) else [top]
+    for k, factor in enumerate(factors):
+        if coefficient < 0 and isinstance(factor, Plus) and len(factor.terms) == 2:
+            (w, first), (v, second) = factor.terms
+            minus = second if v < 0 else first
+            if {w, v} == {1, -1} and (minus == ONE or isinstance(minus, Ones)):
+                factors[k] = plus([(-w, first), (-v, second)])
+                turned = factors[0] if len(factors) == 1 else type(top)(tuple(factors))
+                return -coefficient, turned if top is term else type(term)(turned, term.bottom)
+    return coefficient, term
 
 
 def adding_order(tree):

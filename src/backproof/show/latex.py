@@ -7,7 +7,7 @@ __all__ = ["latex", "escaped"]
 
 COMMANDS = {
     "Σ": r"\sum", "max": r"\max", "∂": r"\partial", "⊙": r"\odot", "∘": r"\circ", "⊘": r"\oslash", "·": r"\cdot",
-    "−": "-", "≤": r"\le", "→": r"\to", "←": r"\leftarrow", "∇": r"\nabla", "‖": r"\|", "′": "'", "Δ": r"\Delta",
+    "−": "-", "≤": r"\le", "→": r"\to", "←": r"\leftarrow", "∇": r"\nabla", "ℓ": r"\ell", "‖": r"\|", "′": "'", "Δ": r"\Delta",
     "exp": r"\exp", "log": r"\log", "log ": r"\log", "tanh": r"\tanh", "μ": r"\mu", "ν": r"\nu", "ω": r"\omega",
     **{letter: rf"\{name}" for letter, name in zip(
         "αβγδεζηθικλξπρστυφχψ", "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda xi pi rho sigma tau upsilon "
@@ -86,7 +86,9 @@ def _name(box):
         base = rf"\overleftarrow{{{base}}}"
     if box.prefix:
         base = rf"\mathrm{{{box.prefix}}}{_spaced(base)}".rstrip()
-    layer = box.layer if box.layer.isdigit() or not box.layer else rf"\text{{{escaped(box.layer[:LIMIT])}}}"
+    generic = re.fullmatch(r"ℓ([+−]\d+)?", box.layer)
+    layer = r"\ell" + (generic[1] or "").replace("−", "-") if generic else box.layer if box.layer.isdigit() or not box.layer \
+        else rf"\text{{{escaped(box.layer[:LIMIT])}}}"
     subs = [subscript(sub) for sub in box.subs]
     detail = [rf"\mathrm{{{escaped(box.detail)}}}"] if box.detail else []
     below = (" " if _tight(box.subs) and not detail else ",").join([*detail, *subs])

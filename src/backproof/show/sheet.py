@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ..calculus import Map, Ref
 from .compose import Composer, letters_for
 from .lines import unit_order
 from .notation import Namer
@@ -95,7 +96,11 @@ def namer_of(derivation, system, style):
         elif label and label == equation.name.rpartition(".")[0] and label not in layers:
             number += 1
             layers[label] = number
-    functions = {equation.expression.function.name for equation in derivation.system
-                 if equation.role == "activation" and hasattr(equation.expression, "function")} - {"identity"}
+    functions = {equation.expression.function.name for equation in derivation.system if isinstance(equation.expression, Map)
+                 and _is_pre_activation(equation.expression.children[0], derivation.system)} - {"identity"}
     return Namer(style.notation, system, next(iter(derivation.seeds), "E"), layers, style.names,
                  functions.pop() if len(functions) == 1 else None)
+
+
+def _is_pre_activation(node, system):
+    return isinstance(node, Ref) and node.name in system.equations and system.equations[node.name].role == "pre_activation"

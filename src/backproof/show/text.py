@@ -30,6 +30,8 @@ def _row(box):
 
 
 def _name(box):
+    if box.base == "∇":
+        return f"∇_{text(box.subs[0])}"
     subs = ",".join(sub if isinstance(sub, str) else text(sub) for sub in box.subs)
     base = box.prefix + ("←" if box.behind else "") + box.base + (f"_{box.detail}" if box.detail else "")
     head = f"{box.layer}.{base}" if box.layer and not box.layer.isdigit() else base + box.layer

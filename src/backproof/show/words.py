@@ -25,6 +25,7 @@ WORDS = {
     "article_checked": ("Every right-hand side above was evaluated on a random instance and compared with the reference engine "
                         "or the complex step; the largest relative error is ",
                         "以上每个等式右端均在随机实例上求值，并与参考引擎或复步长导数比较；最大相对误差为 "),
+    "period": (".", "。"), "semicolon": ("; ", "；"),
     "heading_notation": ("Notation", "记号"),
     "heading_forward": ("Forward pass", "前向传播"),
     "heading_loss": ("Loss and objective", "损失与目标函数"),
