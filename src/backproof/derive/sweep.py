@@ -152,8 +152,8 @@ def _simplify(system, value):
         if isinstance(node, Map) and node.function is sigmoid:
             named = system.name_of(sigmoid(-node.children[0]))
             return None if named is None else 1 - named
-    for candidate in (expand(transform(value, reflect)), expand(value), factor_out(value)):
-        candidate = system.fold(candidate)
+    for form in (lambda v: expand(transform(v, reflect)), expand, factor_out):
+        candidate = system.fold(form(value))
         if size(candidate) < size(value):
             value = candidate
     return value
