@@ -153,7 +153,7 @@ class Network:
     def derive(self, of=None, wrt=None, **how):
         """The equations of the gradients, named and in order: a Derivation, which prints itself.
 
-        Parameters  of    None: the objective; or the name of an equation, which gets a signal of 1 ("score": the one output)
+        Parameters  of    None: the objective; or the name of an equation, with a signal of 1 ("score": the one output)
                     wrt   names of parameters, variables or equations; None: all parameters
                     how   options of ``system``
 

@@ -32,12 +32,19 @@ def _sigmoid(x):
 
 
 def _softplus(x):
-    return _maximum(x, np.zeros((), x.dtype)) + np.log1p(np.exp(_negative_magnitude(x)))
+    return np.where(x.real < 0, 0, x) + _log1p(np.exp(_negative_magnitude(x)))
+
+
+def _log1p(x):
+    if not np.iscomplexobj(x):
+        return np.log1p(x)
+    # NumPy's complex log1p takes the logarithm of |1 + x|, which drops a small x
+    return np.log1p(x.real * (2 + x.real) + x.imag**2) / 2 + 1j * np.arctan2(x.imag, 1 + x.real)
 
 
 def _maximum(a, b):
     if np.iscomplexobj(a) or np.iscomplexobj(b):
-        return np.where((a.real < b.real) | np.isnan(b.real), b, a)
+        return np.where((a.real > b.real) | np.isnan(a.real), a, b)         # a tie is b's, as the derivative declares
     return np.maximum(a, b)
 
 
