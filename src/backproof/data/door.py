@@ -53,15 +53,19 @@ def _inputs(network, dtype, X, names):
             return _ragged_tokens(network, X)
         ragged = as_ragged(X, features=network.inputs, dtype=dtype)
         return ragged.values, ragged.lengths
+    if not network.pairs:
+        return _samples(network, dtype, X, names), None
+    X = np.asarray(X)
+    if X.ndim != 3 or X.shape[1] != 2:
+        raise DataError(f"X has shape {X.shape}; {network.loss.name} takes pairs (n, 2, {'tokens' if network.window else 'features'})",
+                        fix="np.stack([true, corrupt], axis=1)")
+    return _samples(network, dtype, X.reshape(-1, X.shape[-1])).reshape(X.shape), None
+
+
+def _samples(network, dtype, X, names=None):
     if network.vocabulary is not None:
-        return as_tokens(X, vocabulary=network.vocabulary, steps=network.window), None
-    if network.pairs:
-        X = np.asarray(X)
-        if X.ndim != 3 or X.shape[1] != 2:
-            raise DataError(f"X has shape {X.shape}; {network.loss.name} takes pairs (n, 2, features)",
-                            fix="np.stack([true, corrupt], axis=1)")
-        return as_samples(X.reshape(-1, X.shape[-1]), features=network.inputs, dtype=dtype).reshape(X.shape), None
-    return as_samples(X, features=network.inputs, dtype=dtype, sequence=network.sequence, names=names), None
+        return as_tokens(X, vocabulary=network.vocabulary, steps=network.window)
+    return as_samples(X, features=network.inputs, dtype=dtype, sequence=network.sequence, names=names)
 
 
 def _ragged_tokens(network, X):
