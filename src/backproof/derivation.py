@@ -117,8 +117,9 @@ class Derivation:
         return python_code(self, _style(**style))
 
     def to_c(self, **style):
-        """One C99 file without dependencies: step(theta, state, x, y, n), predict."""
-        return c_code(self, _style(**style))
+        """One C99 file without dependencies: step(theta, state, x, y, n), gradient, predict; also n_max, t_max, optimizer."""
+        options = {name: style.pop(name) for name in ("n_max", "t_max", "optimizer") if name in style}
+        return c_code(self, _style(**style), **options)
 
     def printed(self, format, *, check=False, article=False, **style):
         """The equations in a format.

@@ -99,7 +99,7 @@ class _Lowering:
         late = self.reachable(set(replaces)) - self.reachable(kept - set(replaces))
         early = _flatten(self.instruction(item) for item in ordered if not _belongs(item, late))
         after = _flatten(self.instruction(item) for item in ordered if _belongs(item, late))
-        after.sort(key=lambda instruction: instruction.out in replaces)          # every read before the first overwrite
+        after = _reads_first(after, replaces)
         used = live | {o.value for d in self.definitions.values() if d.name in live for o in (*d.reads(), *d.edges())}
         used |= {op.value for op in give.values()}
         values = {name: value for name, value in self.values.items() if name in used}
@@ -446,6 +446,20 @@ class _Lowering:
 
 def _flatten(groups):
     return [instruction for group in groups for instruction in group]
+
+
+def _reads_first(instructions, replaces):
+    """The update in an order in which every old value is read before it is overwritten."""
+    ordered, pending = [], sorted(instructions, key=lambda instruction: instruction.out in replaces)
+    while pending:
+        free = [i for i in pending if not any(
+            other is not i and (replaces.get(i.out) in {o.value for o in other.reads()} or other.out in {o.value for o in i.reads()})
+            for other in pending)]
+        if not free:
+            raise ProgramError("the update reads old and new values in a circle", where=", ".join(i.out for i in pending))
+        ordered.append(free[0])
+        pending.remove(free[0])
+    return ordered
 
 
 def _belongs(item, names):
