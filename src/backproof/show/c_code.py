@@ -147,8 +147,8 @@ class _File:
         about = f"{network.spec or 'a network'}, {network.loss.text()}" if network is not None else "A system of equations"
         layout = ", ".join(f"{name}{''.join(f'[{i.extent}]' for i in self.variables[name].axes)} at {offset}"
                            for name, offset in self.layout.items() if offset is not None)
-        arrays = ", ".join(f"{v.name}{''.join(f'[{self.letter(i)}]' for i in v.axes)}" for v in self.training.inputs.values()
-                           if v.storage == "input")
+        arrays = ", ".join(f"{v.name}{''.join(f'[{self.letter(i)}]' for i in v.axes)}" for v in self.training.values.values()
+                           if self.given(v))
         return HEAD.format(title=comment(about), parameters=self.training_plan.parameters, optimizer=self.optimizer.name,
                            layout=comment(layout), state=comment(state), arrays=comment(arrays), n_max=self.capacity["N"],
                            t_max=f", t at most {self.capacity['T']}" if "T" in self.training.symbols else "",
@@ -158,9 +158,15 @@ class _File:
     def letter(index):
         return index.extent.lower() if isinstance(index.extent, str) else index.extent
 
+    def given(self, value):
+        """Is a value an array that the caller hands over: an input, ξ[t], the state that a recurrence starts from?"""
+        slot, _, parameter = value.name.partition(".")
+        kept = slot in self.optimizer.slots and parameter in self.layout
+        return value.storage == "input" or value.storage == "scalar" and bool(value.axes) or value.storage == "state" and not kept
+
     def arguments(self, program):
         """The inputs as pointers, then n and t."""
-        given = sorted((v for v in program.inputs.values() if v.storage == "input"),
+        given = sorted((v for v in program.values.values() if self.given(v)),
                        key=lambda v: (self.variables[v.name].role != "input", v.name))
         parts = [f"const {'int' if v.integer else 'real'} *{self.pointer(v.name)}" for v in given]
         return ", ".join([*parts, *(f"int {symbol.lower()}" for symbol in program.symbols)])
@@ -231,11 +237,11 @@ class _Body:
             return self.base(self.new[name])
         if value.storage == "parameter":
             return "theta", self.file.layout[name]
+        if self.file.given(value):
+            return self.file.pointer(name), 0
         if value.storage == "state":
             slot, _, parameter = name.partition(".")
             return "state", f"{self.slots.index(slot)} * PARAMETERS + {self.file.layout[parameter]}"
-        if value.storage == "input":
-            return self.file.pointer(name), 0
         for parameter, gradient in self.program.gradients.items():
             if gradient == name:
                 return "grad", self.file.layout[parameter]
@@ -256,7 +262,7 @@ class _Body:
     def at(self, name, coordinates):
         """The element of a value at coordinates, as C."""
         value = self.program.values[name]
-        if value.storage in ("scalar", "extent"):
+        if value.storage in ("scalar", "extent") and not value.axes:
             return name if value.storage == "scalar" else self.names[name]
         array, first = self.base(name)
         linear = ""
