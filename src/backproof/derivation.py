@@ -15,6 +15,7 @@ from .show.article import article as blocks_of
 from .show.c_code import c_code
 from .show.document import Rows, write
 from .show.evaluate import Evaluation, MatrixEvaluation
+from .show.folded import FoldedLine
 from .show.instance import Instance, relative
 from .show.lines import lines_of
 from .show.notation import NOTATIONS
@@ -170,7 +171,10 @@ def _style(**given):
 
 
 def _error(line, side, instance):
-    if line.left.matrix:
+    if isinstance(line, FoldedLine):
+        whole = MatrixEvaluation(instance.values, instance.extents)(line, side.tree)
+        return max(instance.error(part.equation.of, value) for part, value in line.parts(whole))
+    if line.matrix:
         printed = MatrixEvaluation(instance.values, instance.extents)(line, side.tree)
     else:
         printed = Evaluation(instance.values, instance.extents)(side.tree, line.free)

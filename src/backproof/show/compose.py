@@ -13,6 +13,7 @@ from .words import phrase
 __all__ = ["Composer", "letters_for"]
 
 SUM, PRODUCT, ATOM = 0, 1, 2
+SHORT = {"sigmoid": "σ", "maximum": "max", "minimum": "min"}
 
 
 def letters_for(trees, notation, order, free=()):
@@ -184,7 +185,7 @@ class Composer:
     def function(self, function, prime=False):
         """The head of an elementwise function: σ, tanh, or the letter that the notation gives the one activation."""
         letter = self.notation.function if self.notation.function and function.name == self.namer.activation else None
-        name = letter or ("σ" if function.name == "sigmoid" else function.name)
+        name = letter or SHORT.get(function.name, function.name)
         return Id(name + ("′" if prime else ""), "italic" if len(name) == 1 else "upright")
 
     def apply(self, tree):

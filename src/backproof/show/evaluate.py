@@ -184,6 +184,10 @@ class MatrixEvaluation(Evaluation):
     def __call__(self, line, tree):
         """The value of a line's tree with dimensions in the stored order of its left-hand side."""
         left = line.left
+        if not hasattr(left, "matrix"):                                      # blocks side by side: the matrix as it stands
+            self.axes = [axis for axis in axes_of(tree) if axis not in matrix_axes(line.weight.left, tree)]
+            result = np.asarray(self.value(tree))
+            return result.reshape(result.shape[-2:])
         self.free = line.free
         self.axes = [axis for axis in dict.fromkeys([*line.free, *axes_of(tree)]) if axis not in matrix_axes(left, tree)]
         result = np.asarray(self.value(tree))
@@ -298,6 +302,9 @@ class MatrixEvaluation(Evaluation):
 
     def stack(self, tree):
         blocks = [np.asarray(self.value(block)) for block in tree.blocks]
+        side = -1 if tree.down else -2                                       # a lone number fills its block
+        wide = max(block.shape[side] for block in blocks)
+        blocks = [np.repeat(b, wide, axis=side) if b.shape[side] == 1 else b for b in blocks]
         outer = np.broadcast_shapes(*(b.shape[:-2] for b in blocks))
         return np.concatenate([np.broadcast_to(b, (*outer, *b.shape[-2:])) for b in blocks], axis=-2 if tree.down else -1)
 

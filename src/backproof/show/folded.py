@@ -4,13 +4,14 @@ Reads   lines in matrix form.
 Gives   the same lines with weights and bias side by side, their gradients as one line whose check compares both.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from .index_form import plus
-from .trees import ONE, MatMul, Ones, Plus, Stack, Symbol, Transpose
+from .line import Line
+from .trees import ONE, ZERO, MatMul, Ones, Plus, Stack, Symbol, Transpose, rewrite, walk
 
-__all__ = ["folded"]
+__all__ = ["FoldedLine", "folded"]
 
 
 def folded(lines, derivation, layout):
@@ -22,7 +23,78 @@ def folded(lines, derivation, layout):
         if line.left.matrix and line.equation.role == "pre_activation":
             line = replace(line, sides=tuple(replace(side, tree=_sum(side.tree, parameters, down)) for side in line.sides))
         made.append(line)
-    return made
+    return _gradients(made, parameters, down)
+
+
+@dataclass(frozen=True)
+class FoldedLine(Line):
+    """The gradients of weights and bias as one matrix: ``weight`` and ``bias_line`` are the lines that it replaces."""
+
+    weight: Line = None
+    bias_line: Line = None
+
+    def parts(self, whole):
+        """((line, its part of the matrix in stored order), …)."""
+        if self.weight.left.rows is self.weight.free[0]:
+            return (self.weight, whole[:-1]), (self.bias_line, whole[-1])
+        return (self.weight, whole[:, :-1].T), (self.bias_line, whole[:, -1])
+
+
+def _gradients(lines, parameters, down):
+    """∂J/∂W and ∂J/∂b that multiply one error signal as ∂J/∂[W b] = (1/N) Σ δ [x; 1]ᵀ."""
+    merged, gone = {}, set()
+    biases = {line.equation.of: line for line in lines if _is_gradient(line, parameters) and len(line.free) == 1}
+    for line in lines:
+        if not (_is_gradient(line, parameters) and len(line.free) == 2):
+            continue
+        signal = _signal(line)
+        bias = next((b for b in biases.values() if b.number not in gone and signal is not None and _plain_signal(b) == signal), None)
+        if bias is None or any(_signal(other) == signal for other in lines if other is not line and len(other.free) == 2
+                               and _is_gradient(other, parameters)):
+            continue
+        gone.add(bias.number)
+        left = Stack((line.left, bias.left if down else Transpose(bias.left)), not down)
+        merged[line.number] = FoldedLine(**{**vars(line), "left": left, "weight": line, "bias_line": bias,
+                                            "sides": tuple(replace(side, tree=_with_one(side.tree, line, down)) for side in line.sides)})
+    return [merged.get(line.number, line) for line in lines if line.number not in gone]
+
+
+def _is_gradient(line, parameters):
+    return line.equation.role == "gradient" and line.equation.of in parameters and getattr(line.left, "matrix", False)
+
+
+def _signal(line):
+    """The name of the error signal in a gradient δ xᵀ or Xᵀ Δ."""
+    for node in walk(line.sides[0].tree):
+        if isinstance(node, MatMul) and len(node.factors) == 2:
+            names = [n.name for factor in node.factors for n in walk(factor) if isinstance(n, Symbol)]
+            derived = [name for name in names if "delta" in name or name.startswith("adj.")]
+            return derived[0] if len(names) == 2 and len(derived) == 1 else None
+    return None
+
+
+def _plain_signal(line):
+    names = [n.name for n in walk(line.sides[0].tree) if isinstance(n, Symbol)]
+    return names[0] if len(names) == 1 else None
+
+
+def _with_one(tree, line, down):
+    """x with a 1 below it, λ W with a 0 beside it."""
+    weight = line.equation.of
+
+    def rule(node):
+        if isinstance(node, MatMul) and len(node.factors) == 2:
+            if down:
+                first, last = node.factors
+                return MatMul((first, Transpose(Stack((last.body, ONE), True)))) if isinstance(last, Transpose) else None
+            first, last = node.factors
+            if isinstance(first, Transpose):
+                return MatMul((Transpose(Stack((first.body, Ones(first.body.rows, None)), False)), last))
+        return None
+
+    def decay(node):
+        return Stack((node, ZERO), not down) if isinstance(node, Symbol) and node.name == weight else None
+    return rewrite(rewrite(tree, decay), rule)
 
 
 def _sum(tree, parameters, down):

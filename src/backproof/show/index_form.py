@@ -305,7 +305,7 @@ def plus(terms):
                            for k, (_, condition) in enumerate(cases[0][1].cases)))
     if not flat:
         return ZERO
-    flat.sort(key=lambda pair: (pair[0] < 0, adding_order(pair[1])))
+    flat.sort(key=lambda pair: (pair[0] < 0, adding_order(pair[1]), reading_offset(pair[1])))
     if len(flat) == 1 and flat[0][0] == 1:
         return flat[0][1]
     return Plus(tuple(flat))
@@ -324,6 +324,12 @@ def _turned(coefficient, term):
                 turned = factors[0] if len(factors) == 1 else type(top)(tuple(factors))
                 return -coefficient, turned if top is term else type(term)(turned, term.bottom)
     return coefficient, term
+
+
+def reading_offset(tree):
+    """Terms that read parts of one quantity stand in the order of the parts."""
+    return max((place.offset for node in walk(tree) if isinstance(node, Symbol) for place in node.places
+                if isinstance(place.at, Axis) and place.at.index.kind == "unit"), default=0)
 
 
 def adding_order(tree):

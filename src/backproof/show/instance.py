@@ -77,7 +77,7 @@ class Instance:
         for direction in directions:
             moved = base + STEP * 1j * np.broadcast_to(direction, base.shape)
             out = Run(program, {**feeds, system_name(name, self): moved}, np.complex128).outputs()
-            measured.append(self.scalar([out[f"signal.{k}"] for k in range(len(self.seeds))], bool(own)))
+            measured.append(self.scalar([self.by_sample(out[f"signal.{k}"], scalar) for k, scalar in enumerate(self.seeds)], bool(own)))
         return directions, np.array(measured)
 
     def freeze(self):
@@ -115,6 +115,12 @@ class Instance:
 
     def axes(self, name):
         return self.system.equations[name].axes if name in self.system.equations else self.system.variables[name].axes
+
+    def by_sample(self, signal, scalar):
+        """A seeded quantity summed to one number per sample, or to one number."""
+        signal = np.asarray(signal)
+        kept = [k for k, index in enumerate(sorted(self.axes(scalar), key=lambda i: i.sort_key())) if index == self.mean_over]
+        return signal.sum(axis=tuple(k for k in range(signal.ndim) if k not in kept))
 
     def scalar(self, signals, per_sample):
         """Im of the seeded scalar: its mean over the samples, or sample by sample for a quantity of one sample."""

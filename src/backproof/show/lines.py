@@ -5,45 +5,17 @@ Gives   lines. A line has one left-hand side and one or more right-hand sides, a
         writes it, (Σ δ W) σ'(z), and the form that runs, (Σ δ W) a (1 − a). Every side is checked.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
 from .. import calculus as c
 from .index_form import IndexForm, multiply, multiply_plain, plus, softmax_of
 from .folded import folded
+from .line import Line, Side
 from .matrix_form import FormError, MatrixForm, hadamard
 from .trees import ZERO, Apply, Axis, Cases, Norm, Place, Plus, Power, Symbol, rewrite, walk
 
-__all__ = ["Line", "Side", "lines_of", "inlined", "unit_order"]
-
-
-@dataclass(frozen=True)
-class Side:
-    """A right-hand side: its tree, and what it is ("chain", "written", "runs")."""
-
-    tree: object
-    kind: str = "runs"
-
-
-@dataclass(frozen=True)
-class Line:
-    """A printed equation.
-
-    Fields  number; equation; left: the symbol defined; free: its axes in stored order; sides; rules: keys of the table of
-            phrases; edges: (symbol, value) pairs that hold outside the range of time
-    """
-
-    number: int
-    equation: object
-    left: Symbol
-    free: tuple
-    sides: tuple
-    rules: tuple
-    edges: tuple = ()
-    system: object = None            # the system that the line belongs to, where it is not the derivation's: the textbook's
-    @property
-    def trees(self):
-        return (self.left, *(side.tree for side in self.sides), *(part for pair in self.edges for part in pair))
+__all__ = ["lines_of", "inlined", "unit_order"]
 
 
 def unit_order(system):
@@ -114,6 +86,7 @@ def lines_of(derivation, notation, form="index", layout="sample", *, bias="separ
             edges = [edge for edge in line.edges if _key(edge) not in told]
             told |= {_key(edge) for edge in edges}
             lines.append(replace(line, edges=tuple(edges)))
+    lines = [replace(line, number=k) for k, line in enumerate(lines, 1)]
     if bias == "folded":
         lines = folded(lines, derivation, layout)
     return [replace(line, number=k) for k, line in enumerate(lines, 1)]
@@ -282,6 +255,8 @@ def rules_of(equation, system, derivation):
         return ("lookup" if any(isinstance(node, c.OneHot) for node in reads) else "definition",)
     if role == "activation":
         return ("softmax" if softmax_of(equation.expression) else "activation",)
+    if any(term.consumer == "seed" for term in equation.terms):
+        return ("seed",)
     if role == "delta":
         if not chain_steps(equation):
             return ("output_error" if any(t.consumer in derivation.seeds for t in equation.terms) else "delta_plain",)

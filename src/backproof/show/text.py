@@ -34,7 +34,7 @@ def _name(box):
         return f"∇_{text(box.subs[0])}"
     subs = ",".join(sub if isinstance(sub, str) else text(sub) for sub in box.subs)
     base = box.prefix + ("←" if box.behind else "") + box.base + (f"_{box.detail}" if box.detail else "")
-    head = f"{box.layer}.{base}" if box.layer and not box.layer.isdigit() else base + box.layer
+    head = f"{base}({box.layer})" if box.layer.startswith("ℓ") else f"{box.layer}.{base}" if box.layer and not box.layer.isdigit() else base + box.layer
     return head + (f"[{subs}]" if subs else "")
 
 
