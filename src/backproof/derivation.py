@@ -29,7 +29,8 @@ __all__ = ["Derivation"]
 class Derivation:
     """The forward equations of a network and everything derived from them, in order of execution.
 
-    Attributes  system, sweep; seeds {scalar: its adjoint}; wrt, the names differentiated by; network, or None
+    Attributes  system, sweep; seeds {scalar: its adjoint}; wrt, the names differentiated by; network, or None; symbol, the letter
+                of what is differentiated where it is not the loss ("s" of a score)
 
     >>> from backproof import Network
     >>> derivation = Network("3 | 2 tanh", loss="squared_error").derive()
@@ -41,14 +42,14 @@ class Derivation:
     True
     """
 
-    def __init__(self, sweep, seeds, wrt, network=None, mean_over=SAMPLE):
+    def __init__(self, sweep, seeds, wrt, network=None, mean_over=SAMPLE, symbol=None):
         self.sweep, self.system, self.seeds = sweep, sweep.system, dict(seeds)
-        self.wrt, self.network, self.mean_over = list(wrt), network, mean_over
+        self.wrt, self.network, self.mean_over, self.symbol = list(wrt), network, mean_over, symbol
 
     @classmethod
-    def of(cls, system, seeds, wrt, *, network=None, mean_over=SAMPLE):
+    def of(cls, system, seeds, wrt, *, network=None, mean_over=SAMPLE, symbol=None):
         """Differentiate the seeded scalars of a system by the names ``wrt``."""
-        return cls(sweep(system, seeds, wrt, mean_over=mean_over), seeds, wrt, network, mean_over)
+        return cls(sweep(system, seeds, wrt, mean_over=mean_over), seeds, wrt, network, mean_over, symbol)
 
     @property
     def equations(self):
@@ -171,6 +172,14 @@ def _style(**given):
 
 
 def _error(line, side, instance):
+    """The relative error of one right-hand side; infinite where its matrices do not fit together."""
+    try:
+        return _compared(line, side, instance)
+    except ValueError:
+        return float("inf")
+
+
+def _compared(line, side, instance):
     if isinstance(line, FoldedLine):
         whole = MatrixEvaluation(instance.values, instance.extents)(line, side.tree)
         return max(instance.error(part.equation.of, value) for part, value in line.parts(whole))

@@ -14,8 +14,8 @@ from ..errors import OptionError
 from ..lower import lower, plan
 from ..lower.instructions import FIRST
 from ..train.optimizers import OPTIMIZERS, update_equations
-from .document import cleaned
 from .lines import lines_of
+from .names import cleaned
 from .sheet import Sheet
 from .text import text
 
@@ -210,7 +210,7 @@ def _plus(base, offset):
 
 def comment(words):
     """Text that cannot end a comment, or begin another."""
-    words = cleaned(words) if len(words) < 200 else "".join(cleaned(words[k:k + 200]) for k in range(0, len(words), 200))
+    words = cleaned(words, 400)
     return re.sub(r"[/*\\?](?=[/*\\?])", lambda m: m.group() + " ", words).rstrip("\\")
 
 

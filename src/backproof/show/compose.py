@@ -251,7 +251,10 @@ class Composer:
 
     def matmul(self, tree):
         items = []
-        for k, factor in enumerate(tree.factors):
+        factors = [f for f in tree.factors if not (isinstance(f, Ones) and single(f))] or [tree.factors[0]]
+        if len(factors) == 1:
+            return self.box(factors[0], PRODUCT), PRODUCT
+        for k, factor in enumerate(factors):
             if k:
                 items.append(Op("", "juxtaposed"))
             items.append(self.box(factor, ATOM if isinstance(factor, (Hadamard, Divide, Sum)) else PRODUCT))
