@@ -26,8 +26,8 @@ class Compiled:
         assert run.returncode == 0, run.stderr
         self.text, self.library = text, ctypes.CDLL(str(library))
         self.library.gradient.restype = self.library.step.restype = ctypes.c_double
-        layout = re.search(r"^   theta     (.*)$", text, re.M)[1]
-        self.layout = {name: int(start) for name, start in re.findall(r"([^\s,\[]+)(?:\[\d+\])* at (\d+)", layout)}
+        layout = re.search(r"^   theta     (.*?)^   state", text, re.M | re.S)[1]
+        self.layout = {name: int(start) for name, start in re.findall(r"([^\s,\[]+)(?:\[\d+\])*\s+at\s+(\d+)", layout)}
         self.parameters = int(re.search(r"PARAMETERS = (\d+)", text)[1])
 
     def call(self, function, first, feeds, extents):

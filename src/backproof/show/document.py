@@ -178,7 +178,7 @@ def _markdown_table(block, style):
 
 
 def _markdown_picture(block, style):
-    return "```text\n" + text_picture(block.columns) + "\n```"
+    return " → ".join(", ".join(f"${latex(box).strip()}$" for box in captions) + f" ({count})" for captions, count in block.columns)
 
 
 MARKDOWN = {Heading: _markdown_heading, Paragraph: _markdown_paragraph, Rows: _markdown_rows, Table: _markdown_table,

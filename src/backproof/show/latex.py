@@ -16,7 +16,7 @@ COMMANDS = {
         "phi chi psi".split())},
 }
 SPECIAL = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "%": r"\%", "&": r"\&", "#": r"\#", "_": r"\_",
-           "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+           "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}"}
 SPACED = {"infix": " {} ", "prefix": "{}", "tight": " {} ", "juxtaposed": r" "}
 
 

@@ -87,7 +87,6 @@ WORDS = {
     "side_expand": ("multiplied out and collected", "展开并合并同类项"),
     "picture": ("The network: units by layer", "网络：各层的单元"),
     "otherwise": ("otherwise", "其他"),
-    "check_failed": ("does not hold", "不成立"),
 }
 
 
