@@ -147,6 +147,10 @@ class Composer:
         return "T" + (f"{place.offset:+d}".replace("-", "−") if place.offset else "")
 
     def product(self, tree):
+        kept = tuple(f for f in tree.factors if not (isinstance(f, Ones) and single(f)))
+        if len(kept) == 1:
+            return getattr(self, type(kept[0]).__name__.lower())(kept[0])
+        tree = Product(kept) if kept else tree
         return Row(self.factors(tree.factors, "juxtaposed")), PRODUCT
 
     def factors(self, factors, kind, sign=""):
@@ -253,7 +257,7 @@ class Composer:
         items = []
         factors = [f for f in tree.factors if not (isinstance(f, Ones) and single(f))] or [tree.factors[0]]
         if len(factors) == 1:
-            return self.box(factors[0], PRODUCT), PRODUCT
+            return getattr(self, type(factors[0]).__name__.lower())(factors[0])
         for k, factor in enumerate(factors):
             if k:
                 items.append(Op("", "juxtaposed"))
