@@ -13,9 +13,15 @@ import numpy as np
 
 from ..errors import OptionError
 from ..oracles import block_scales, verdict
+from .causes import black_box
+from .diagnosis import diagnose
+from .foreign import from_jax, from_sklearn, from_torch, is_jax, is_sklearn, is_torch
+from .layers import from_layer, is_layer
 from .numeric import Oracle, one_sided
-from .report import Block, Report
-from .targets import as_target
+from .report import Block, Cause, Report
+from .sides import CAUSES, side_checks
+from .targets import Target, from_model, from_pair, from_update
+from .twin import Extras, build
 
 __all__ = ["assert_gradients", "check_gradients"]
 
@@ -24,12 +30,18 @@ LOOSE = 1e-6                                               # where the oracle's 
 DIRECTIONS, SAMPLES, ENTRIES = 3, 20, 2000
 
 
-def check_gradients(target, X=None, y=None, *, at=None, like=None, sample_weight=None, tolerance=None, seed=None,
-                    seconds=20.0, language="en"):
-    """Check that a gradient is the gradient of its loss.
+def check_gradients(target, X=None, y=None, *, at=None, like=None, update=None, sample_weight=None, mask=None, noise=None,
+                    loss=None, tolerance=None, seed=None, seconds=20.0, language="en"):
+    """Check that a gradient is the gradient of its loss, and name the mistake if it is not.
 
-    Parameters  target     a model (with X, y), or a pair (loss, gradient) of functions of the parameters (and of X, y if given)
+    Parameters  target     a model (with X, y), or a pair (loss, gradient) of functions of the parameters (and of X, y if they
+                           take them); a layer with ``forward`` and ``backward`` (with X); PyTorch functions and modules, JAX
+                           functions, scikit-learn's MLP (with X, y)
                 at         the parameters of a pair: an array, a list of arrays, a dict by name
+                like       a twin: "3 | 4 sigmoid | 2", a Network or a model; mistakes are then named by derived equations
+                update     η: the second function is an update step, its gradient (θ before − θ after) / η
+                sample_weight, mask, noise   of the twin: weights w[n], valid steps mask[n,t], dropout factors by name
+                loss       of a PyTorch module's output and y
                 tolerance  relative to each tensor's own gradient; None: what the oracle allows
                 seed       of the random directions; None: fresh ones at every call
                 seconds    budget; large tensors are sampled to keep to it
@@ -39,22 +51,70 @@ def check_gradients(target, X=None, y=None, *, at=None, like=None, sample_weight
     >>> check_gradients((loss, gradient), at=np.array([1.0, -2.0])).verdict
     'pass'
     >>> wrong = check_gradients((loss, lambda w: w ** 2), at=np.array([1.0, -2.0]))
-    >>> wrong.verdict, round(wrong.blocks[0].ratio, 6)
-    ('fail', 0.333333)
+    >>> wrong.verdict, round(wrong.blocks[0].ratio, 6), wrong.causes[0].text()
+    ('fail', 0.333333, 'every tensor is off by the constant factor 0.333333')
     """
     start = time.perf_counter()
     rng = np.random.default_rng(seed)
-    checked = as_target(target, X, y, at=at, sample_weight=sample_weight)
+    checked = as_target(target, X, y, at=at, sample_weight=sample_weight, update=update, loss=loss, rng=rng)
     if not any(array.size for array in checked.point.values()):
         raise OptionError("there are no parameters to check")
     oracle = Oracle(checked, rng=rng)
-    tolerance = tolerance or checked.tolerance or TOLERANCE[oracle.name]
+    tolerance = tolerance or max(checked.tolerance or TOLERANCE[oracle.name], checked.precision)
+    sides = side_checks(checked, rng)
     examined = _Examination(checked, oracle, tolerance, rng, seconds)
     blocks = [examined.block(name) for name in checked.point]
-    verdicts = {block.verdict for block in blocks}
-    overall = next(v for v in ("fail", "inconclusive", "pass") if v in verdicts)
-    return Report(checked.title, overall, blocks, notes=list(checked.notes), seconds=time.perf_counter() - start,
-                  language=language)
+    report = Report(checked.title, "pass", blocks, notes=list(checked.notes), language=language)
+    if like is None and checked.network is not None:
+        like = checked.network
+    if any(block.verdict == "fail" for block in blocks):
+        report.causes = _causes(examined, blocks, like, (X, y), rng, sample_weight, mask, noise, report, seconds)
+    report.causes += [Cause(key, "black box", (), values) for key, values in sides if key in CAUSES]
+    report.sides = [side for side in sides if side[0] not in CAUSES]
+    verdicts = {block.verdict for block in blocks} | ({"fail"} if sides else set())
+    report.verdict = next(v for v in ("fail", "inconclusive", "pass") if v in verdicts)
+    report.seconds = time.perf_counter() - start
+    return report
+
+
+def as_target(target, X=None, y=None, *, at=None, sample_weight=None, update=None, loss=None, rng=None):
+    """The Target behind whatever the user gave."""
+    if isinstance(target, Target):
+        return target
+    if hasattr(target, "network") and hasattr(target, "gradients"):
+        return from_model(target, X, y, sample_weight)
+    if isinstance(target, (tuple, list)) and len(target) == 2 and all(map(callable, target)):
+        given = [array for array in (X, y) if array is not None]
+        return from_update(*target, at, update, *given) if update is not None else from_pair(*target, at, *given)
+    if is_torch(target, at):
+        return from_torch(target, X, y, at, loss, rng)
+    if is_jax(target, at):
+        return from_jax(target, at, rng)
+    if is_sklearn(target):
+        return from_sklearn(target, X, y, rng)
+    if is_layer(target):
+        return from_layer(target, X, rng)
+    raise OptionError(f"a {type(target).__name__} cannot be checked",
+                      fix="give a model, a pair (loss, gradient) and at=parameters, or a layer with forward and backward")
+
+
+def _causes(examined, blocks, like, data, rng, sample_weight, mask, noise, report, seconds):
+    """What the twin says; what the arrays say where there is no twin or it cannot tell."""
+    target, analytic = examined.target, examined.analytic
+    if like is not None and data[0] is not None:
+        try:
+            twin = build(like, target, *data, rng, sample_weight=sample_weight, mask=mask, noise=noise)
+            extras = Extras(len(next(iter(twin.data.values()))), target.rate)
+            causes, complete = diagnose(twin, target, analytic, extras=extras, seconds=seconds)
+            if causes:
+                report.notes += [] if complete else [("more mistakes", {})]
+                return causes
+        except OptionError as error:
+            report.notes.append(("no twin", {"why": error.what}))
+    wrong = [block.name for block in blocks if block.verdict == "fail"]
+    numeric = {block.name: examined.whole(block.name) for block in blocks}
+    wrong = [name for name in wrong if numeric[name] is not None]
+    return black_box(wrong, analytic, numeric, target.point, target.facts, target.precision)
 
 
 def assert_gradients(target, X=None, y=None, **options):
@@ -74,12 +134,19 @@ class _Examination:
 
     def __init__(self, target, oracle, tolerance, rng, seconds):
         self.target, self.oracle, self.tolerance, self.rng = target, oracle, tolerance, rng
-        self.analytic = target.gradient(oracle.fresh())
+        self.analytic, self.numeric = target.gradient(oracle.fresh()), {}
         share = seconds / max(1, len(target.point))
         self.allowed = min(ENTRIES, max(SAMPLES, int(share / max(oracle.cost, 1e-9))))
         sound = {name: np.asarray(g, np.float64) for name, g in self.analytic.items()
                  if np.shape(g) == target.point.get(name, np.empty(0)).shape and np.isfinite(g).all()}
         self.floor = max(block_scales(sound, loss=oracle.value, theta=target.point).values(), default=0.0) * 1e-10
+
+    def whole(self, name):
+        """The numeric gradient of a tensor, or None where it is too large to be had whole."""
+        if name not in self.numeric and self.target.point[name].size <= 4 * self.allowed:
+            size = self.target.point[name].size
+            self.numeric[name] = self.oracle.entries(name, np.arange(size))[0].reshape(self.target.point[name].shape)
+        return self.numeric.get(name)
 
     def block(self, name):
         """The Block of one tensor."""
@@ -95,6 +162,8 @@ class _Examination:
         else:
             indices = np.unique([0, parameter.size - 1, *self.rng.choice(parameter.size, SAMPLES, replace=False)])
         numeric, error = self.oracle.entries(name, indices)
+        if len(indices) == parameter.size:
+            self.numeric[name] = numeric.reshape(parameter.shape)
         block = self.judge(name, gradient, indices, numeric, error)
         if block.verdict == "pass" and len(indices) < parameter.size:
             block = self.directions(name, gradient, block)

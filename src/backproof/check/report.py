@@ -61,7 +61,13 @@ class Cause:
     instead: str = ""
 
     def text(self, language="en"):
+        """The sentence that names the mistake and where it is."""
         return say(self.key, language, where=", ".join(self.where), **self.values)
+
+    @property
+    def names(self):
+        """The mistake's name and those of other mistakes that give the same numbers."""
+        return (self.key, *self.values.get("also", ()))
 
 
 @dataclass
@@ -130,6 +136,9 @@ class Report:
                 lines.append(f"    {say('should stand', language)}  {cause.equation}")
             if cause.instead:
                 lines.append(f"    {say('stands', language)}  {cause.instead}")
+            if cause.values.get("also"):
+                others = [say(name, language, where="…") for name in cause.values["also"]]
+                lines.append(f"    {say('also', language, names='; '.join(others))}")
         return lines
 
     __str__ = to_text
