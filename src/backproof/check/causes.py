@@ -91,6 +91,10 @@ def shape_explanation(a, n, precision):
     same = lambda x, y: x.shape == y.shape and np.linalg.norm(x - y) <= precision * max(np.linalg.norm(y), 1e-300)  # noqa: E731
     if a.ndim == 2 and same(a.T, n):
         return "transposed", {}
+    for axis in range(a.ndim):
+        spread = a.mean(axis=axis, keepdims=True)
+        if n.ndim < a.ndim and np.allclose(a, spread, rtol=1e-9) and spread.size == n.size and same(spread.reshape(n.shape), n):
+            return "broadcast", {"shape": " × ".join(map(str, a.shape))}
     for axes in ((0,), (1,), (0, 1), (-1,)):
         if max(axes) < a.ndim and min(axes) >= -a.ndim:
             for summed in (a.sum(axis=axes), a.sum(axis=axes, keepdims=True)):

@@ -31,7 +31,7 @@ DIRECTIONS, SAMPLES, ENTRIES = 3, 20, 2000
 
 
 def check_gradients(target, X=None, y=None, *, at=None, like=None, update=None, sample_weight=None, mask=None, noise=None,
-                    loss=None, tolerance=None, seed=None, seconds=20.0, language="en"):
+                    batches=(), loss=None, tolerance=None, seed=None, seconds=20.0, language="en"):
     """Check that a gradient is the gradient of its loss, and name the mistake if it is not.
 
     Parameters  target     a model (with X, y), or a pair (loss, gradient) of functions of the parameters (and of X, y if they
@@ -41,6 +41,7 @@ def check_gradients(target, X=None, y=None, *, at=None, like=None, update=None, 
                 like       a twin: "3 | 4 sigmoid | 2", a Network or a model; mistakes are then named by derived equations
                 update     η: the second function is an update step, its gradient (θ before − θ after) / η
                 sample_weight, mask, noise   of the twin: weights w[n], valid steps mask[n,t], dropout factors by name
+                batches    further (X, y), such as the last small one: the pair is checked on each, in turn
                 loss       of a PyTorch module's output and y
                 tolerance  relative to each tensor's own gradient; None: what the oracle allows
                 seed       of the random directions; None: fresh ones at every call
@@ -69,12 +70,29 @@ def check_gradients(target, X=None, y=None, *, at=None, like=None, update=None, 
         like = checked.network
     if any(block.verdict == "fail" for block in blocks):
         report.causes = _causes(examined, blocks, like, (X, y), rng, sample_weight, mask, noise, report, seconds)
+    for batch in batches:
+        _further(report, check_gradients(target, *batch, at=at, update=update, tolerance=tolerance, seed=seed,
+                                         seconds=seconds / 4, loss=loss), batch, X)
+    blocks = report.blocks
     report.causes += [Cause(key, "black box", (), values) for key, values in sides if key in CAUSES]
     report.sides = [side for side in sides if side[0] not in CAUSES]
-    verdicts = {block.verdict for block in blocks} | ({"fail"} if sides else set())
-    report.verdict = next(v for v in ("fail", "inconclusive", "pass") if v in verdicts)
+    report.verdict = "fail" if sides else report.verdict_of_blocks()
     report.seconds = time.perf_counter() - start
     return report
+
+
+def _further(report, more, batch, X):
+    """What the check of a further batch adds: its blocks, and the divisor where that is the mistake."""
+    name = f"batch of {len(batch[0])}"
+    if report.verdict_of_blocks() != "fail" and more.verdict_of_blocks() == "fail":
+        ratio = len(batch[0]) / len(X)
+        factors = [c.values.get("factor") for c in more.causes]
+        if factors and all(f is not None and abs(float(f) / ratio - 1) < 1e-4 for f in factors):
+            more.causes = [Cause("batch factor", "black box", tuple(n for c in more.causes for n in c.where), {"factor": factors[0]})]
+    for block in more.blocks:
+        block.name = f"{block.name} ({name})"
+    report.blocks += more.blocks
+    report.causes += more.causes
 
 
 def as_target(target, X=None, y=None, *, at=None, sample_weight=None, update=None, loss=None, rng=None):

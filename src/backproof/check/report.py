@@ -95,6 +95,11 @@ class Report:
         """0 for a pass, 1 for a fail, 2 for inconclusive."""
         return {"pass": 0, "fail": 1}.get(self.verdict, 2)
 
+    def verdict_of_blocks(self):
+        """Of all tensors: fail if one fails, else inconclusive if one is."""
+        verdicts = {block.verdict for block in self.blocks}
+        return next(v for v in ("fail", "inconclusive", "pass") if v in verdicts)
+
     def block(self, name):
         return next(block for block in self.blocks if block.name == name)
 

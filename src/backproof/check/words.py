@@ -68,6 +68,7 @@ WORDS = {
     "wrong axis": ("{where}: summed over the wrong axis", "{where}：求和的轴错误"),
     "not summed": ("{where}: not summed over axis {axis}, along which the parameter was broadcast", "{where}：没有沿轴 {axis} 求和，而参数在该轴上被广播"),
     "not averaged": ("{where}: not averaged over axis {axis}, along which the parameter was broadcast", "{where}：没有沿轴 {axis} 取平均，而参数在该轴上被广播"),
+    "broadcast": ("{where}: the right numbers repeated to the shape {shape}: a column met a row", "{where}：数值正确但被广播成 {shape}：列向量与行向量相加"),
     "other shape": ("{where}: the right numbers in the shape {shape}", "{where}：数值正确，但形状为 {shape}"),
     "clipped": ("{where}: clipped at ±{limit}", "{where}：被截断在 ±{limit}"),
     "entries missing": ("{where}: {count} entries are zero, the others right", "{where}：{count} 个元素为零，其余正确"),
