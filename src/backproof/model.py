@@ -253,7 +253,7 @@ class Model:
     def _not_finite(self, run, wanted, start=0):
         tensor = run.first_non_finite() or wanted
         layer = self._layer_of().get(tensor)
-        return NonFiniteError(f"{wanted} is not finite: {tensor} overflowed" + (f" in layer {layer}" if layer else ""),
+        return NonFiniteError(f"{wanted} is not finite: {tensor} overflowed" + (f" (layer {layer})" if layer else ""),
                               where=f"among the samples from row {start}", layer=layer, tensor=tensor,
                               fix="scale the inputs, or train with a lower learning rate",
                               state="the parameters are unchanged")

@@ -119,7 +119,7 @@ def _failure(failure, epoch, step, history, layer_of):
     layer = (layer_of or {}).get(tensor)
     past = ", ".join(f"{r['loss']:.4g}" for r in history.records[-5:])
     return NonFiniteError(
-        f"{tensor} is not finite in epoch {epoch}, step {k}" + (f", layer {layer}" if layer else ""),
+        f"{tensor} is not finite in epoch {epoch}, step {k}" + (f" (layer {layer})" if layer else ""),
         where=f"losses of the epochs before: {past}" if past else "the first epoch",
         fix="lower the learning rate (a tenth), clip the gradients (clip_norm=1.0) or scale the inputs",
         state=f"the step was not applied; the parameters are those after step {step}",
