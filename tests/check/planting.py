@@ -1,7 +1,7 @@
 """Plant a mistake, check it, and say what the checker made of it: one row of the table in docs/checker.md."""
 
 import numpy as np
-import programs
+from check import programs
 
 from backproof.check import check_gradients
 
@@ -56,3 +56,9 @@ def table(trials, twin, seed=0, classes=None):
 def show(rows):
     for row in rows:
         print("{:>3}  {:<28} {:<34} failed {:>3} right {:>3} wrong {:>3} not found {:>3}".format(*row))
+
+
+if __name__ == "__main__":
+    import sys
+    trials, twin = int(sys.argv[1]), sys.argv[2] == "twin"
+    show(table(trials, twin, seed=1))

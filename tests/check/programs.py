@@ -93,12 +93,12 @@ class Perceptron:
     def slope(self, k, z, a):
         """f'(z) of hidden layer k, perhaps wrong."""
         f = self.acts[k - 1]
-        if self.here(k, "f(z)f(1-z)"):
+        if self.here(k, "f(z)f(1-z)") and f == "sigmoid":
             return F[f](z[k]) * F[f](1 - z[k])
         if self.here(k, "f'(a)"):
             return DF[f](F[f](z[k]))
         if self.here(k, "y(1-y) at z"):
-            return {"sigmoid": lambda v: v * (1 - v), "tanh": lambda v: 1 - v**2}[f](z[k])
+            return {"sigmoid": lambda v: v * (1 - v), "tanh": lambda v: 1 - v**2}.get(f, DF[f])(z[k])
         if self.here(k, "no slope"):
             return 1.0
         if self.here(k, "value for slope"):
@@ -137,6 +137,7 @@ class Perceptron:
 
     def gradient(self, p, X, y):
         z, a = self.forward(p, X)
+        fresh = a
         if self.mistake == "stale" and self.cache:
             a = [a[0] if k == 0 else self.cache["a"][k] if len(self.cache["a"][k]) == len(X) else a[k] for k in range(len(a))]
         m, g = len(X), {}
@@ -185,7 +186,7 @@ class Perceptron:
                     error = error * {"no mask": 1.0, "mask not rescaled": mask > 0, "rescaled, no mask": mask.max()}.get(
                         self.mistake, mask)
                 delta = error * self.slope(k - 1, z, a)
-        self.cache = {"a": a}
+        self.cache = {"a": fresh}
         return {name: g[name] for name in p}
 
     def scaled(self, k, gw, gb, m):

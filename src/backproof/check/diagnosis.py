@@ -38,8 +38,7 @@ def diagnose(twin, target, analytic, *, extras, seconds=20.0):
         wanted = twin.arrays({n: np.asarray(g, float) / twin.factor for n, g in analytic.items()})
     except (KeyError, ValueError, TypeError):
         return [], False
-    precision = max(CLOSE, target.precision)
-    found = explain(twin, twin.arrays(target.point), wanted, extras, precision, seconds)
+    found = explain(twin, twin.arrays(target.point), wanted, extras, target.noise / abs(twin.factor), seconds)
     if found is None:
         return [], False
     users = {name: place.name for name, place in twin.places.items()}
@@ -50,22 +49,34 @@ def diagnose(twin, target, analytic, *, extras, seconds=20.0):
         first = equations[0]
         changed = f"{_left(first)} = {plain(mutant.changes[first.name])}"
         causes.append(Cause(mutant.name, "twin", where, {"detail": mutant.detail, "also": also}, repr(first), changed))
-    return causes, not found.left
+    return together(causes), not found.left
+
+
+def together(causes):
+    """The same mistake in several places is told once."""
+    kept = {}
+    for cause in causes:
+        first = kept.setdefault(cause.key, cause)
+        if first is not cause:
+            first.where = (*first.where, *(name for name in cause.where if name not in first.where))
+    return list(kept.values())
 
 
 def _left(equation):
     return f"{equation.name}[{','.join(i.name for i in equation.axes)}]"
 
 
-def explain(twin, theta, wanted, extras, precision=CLOSE, seconds=20.0):
+def explain(twin, theta, wanted, extras, noise=0.0, seconds=20.0):
     """The Explanation of a gradient {parameter: array}, or None; complete where ``left`` is empty."""
     deadline = time.monotonic() + seconds
     values = twin.at(theta)
     gradients = twin.gradients(values)
-    scales = {p: max(np.linalg.norm(w), np.linalg.norm(gradients[p]), 1e-12 * _top(wanted)) for p, w in wanted.items()}
+    allowed = {p: CLOSE * max(np.linalg.norm(w), np.linalg.norm(gradients[p]), 1e-12 * _top(wanted)) + noise * np.sqrt(w.size)
+               for p, w in wanted.items()}
 
     def right(given):
-        return {p for p in wanted if _close(given[p], wanted[p], scales[p], precision)}
+        return {p for p in wanted if given[p].shape == wanted[p].shape
+                and np.linalg.norm(given[p] - wanted[p]) <= allowed[p]}
 
     sweep, chosen, also, matched = twin.sweep, [], [], right(gradients)
     if len(matched) == len(wanted):
@@ -110,10 +121,6 @@ def _evaluated(twin, mutant, theta, values, extras, sweep):
             return twin.mutated(mutant, theta, values, extras, sweep)
     except (BackproofError, ValueError, KeyError):
         return None
-
-
-def _close(given, wanted, scale, precision):
-    return given.shape == wanted.shape and bool(np.linalg.norm(given - wanted) <= precision * scale)
 
 
 def _top(arrays):

@@ -61,7 +61,7 @@ def check_gradients(target, X=None, y=None, *, at=None, like=None, update=None, 
     if not any(array.size for array in checked.point.values()):
         raise OptionError("there are no parameters to check")
     oracle = Oracle(checked, rng=rng)
-    tolerance = tolerance or max(checked.tolerance or TOLERANCE[oracle.name], checked.precision)
+    tolerance = tolerance or checked.tolerance or TOLERANCE[oracle.name]
     sides = side_checks(checked, rng)
     examined = _Examination(checked, oracle, tolerance, rng, seconds)
     blocks = [examined.block(name) for name in checked.point]
@@ -132,7 +132,7 @@ def _causes(examined, blocks, like, data, rng, sample_weight, mask, noise, repor
     wrong = [block.name for block in blocks if block.verdict == "fail"]
     numeric = {block.name: examined.whole(block.name) for block in blocks}
     wrong = [name for name in wrong if numeric[name] is not None]
-    return black_box(wrong, analytic, numeric, target.point, target.facts, target.precision)
+    return black_box(wrong, analytic, numeric, target.point, target.facts, examined.relative_noise())
 
 
 def assert_gradients(target, X=None, y=None, **options):
@@ -158,6 +158,11 @@ class _Examination:
         sound = {name: np.asarray(g, np.float64) for name, g in self.analytic.items()
                  if np.shape(g) == target.point.get(name, np.empty(0)).shape and np.isfinite(g).all()}
         self.floor = max(block_scales(sound, loss=oracle.value, theta=target.point).values(), default=0.0) * 1e-10
+
+    def relative_noise(self):
+        """The noise of the gradient beside its largest tensor."""
+        norms = [float(np.linalg.norm(g)) for g in self.numeric.values() if g is not None]
+        return 10 * self.target.noise / max([1e-300, *norms])
 
     def whole(self, name):
         """The numeric gradient of a tensor, or None where it is too large to be had whole."""
@@ -196,7 +201,7 @@ class _Examination:
         size = np.linalg.norm(numeric) if whole else np.linalg.norm(gradient) * np.sqrt(len(indices) / gradient.size)
         rounding = 4 * np.finfo(float).eps * abs(self.oracle.value) / max(1.0, np.linalg.norm(self.target.point[name]))
         scale = max(float(size), self.floor, rounding, 1e-300)
-        gap = np.abs(analytic - numeric)
+        gap, error = np.abs(analytic - numeric), error + self.target.noise
         found, tolerance, note = self.verdict(analytic, numeric, error, scale)
         if found != "pass":
             at_kink = self.subgradients(name, indices, analytic, numeric, error, scale)
@@ -215,10 +220,14 @@ class _Examination:
 
     def verdict(self, analytic, numeric, error, scale):
         """(verdict, tolerance, note): at the tight tolerance, else at what the oracle's error allows."""
-        found = verdict(analytic, numeric, error, tolerance=self.tolerance, scale=scale)
-        if found == "inconclusive" and self.tolerance < LOOSE:
-            return verdict(analytic, numeric, error, tolerance=LOOSE, scale=scale), LOOSE, ""
-        return found, self.tolerance, ""
+        loose = LOOSE
+        if self.target.noise:
+            loose = min(1e-2, max(LOOSE, 40 * self.target.noise * np.sqrt(len(analytic)) / scale))
+        for tolerance in (self.tolerance, loose):
+            found = verdict(analytic, numeric, error, tolerance=tolerance, scale=scale)
+            if found != "inconclusive":
+                break
+        return found, tolerance, ""
 
     def subgradients(self, name, indices, analytic, numeric, error, scale):
         """Which entries lie at a kink, between the slopes on either side."""

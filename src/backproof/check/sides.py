@@ -45,12 +45,12 @@ def _upstream(target, rng):
     shape, pull = target.layer
     r, s = rng.normal(size=shape), rng.normal(size=shape)
     gr, gs, both, zero = (_read(pull(signal)) for signal in (r, s, 2 * r + s, np.zeros(shape)))
-    if _same(gr, gs) or any(np.any(g) for g in zero.values()) and _same(gr, zero):
-        return [("upstream not used", {})]
-    found = []
-    if any(np.any(g) for g in zero.values()):
-        found.append(("zero upstream", {"names": ", ".join(n for n, g in zero.items() if np.any(g))}))
-    bent = [n for n in gr if n in gs and not np.allclose(both[n], 2 * gr[n] + gs[n], rtol=1e-6,
+    ignoring = [n for n in gr if np.any(gr[n]) and _same({n: gr[n]}, {n: gs[n]})]
+    found = [("upstream not used", {"names": ", ".join(ignoring)})] if ignoring else []
+    alive = [n for n, g in zero.items() if np.any(g) and n not in ignoring]
+    if alive:
+        found.append(("zero upstream", {"names": ", ".join(alive)}))
+    bent = [n for n in gr if n in gs and n not in ignoring and not np.allclose(both[n], 2 * gr[n] + gs[n], rtol=1e-6,
                                                          atol=1e-9 * max(1e-300, np.abs(gr[n]).max(initial=0)))]
     if bent:
         found.append(("not linear", {"names": ", ".join(bent)}))

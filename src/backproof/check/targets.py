@@ -28,7 +28,7 @@ class Target:
             oracle      "complex step", "Richardson", or None: find out
             tolerance   None: the oracle's own
             facts       numbers that a cause may speak of: "N", "outputs", …
-            precision   relative to which the gradient itself is known (an update step gives it by a difference)
+            noise       error of every entry of the gradient itself (an update step gives it by a difference)
             rate        the learning rate of an update step
     """
 
@@ -39,7 +39,7 @@ class Target:
     oracle: str | None = None
     tolerance: float | None = None
     facts: dict = field(default_factory=dict)
-    precision: float = 1e-12
+    noise: float = 0.0
     rate: float | None = None
     network: object = None
     data: tuple = (None, None)
@@ -110,7 +110,7 @@ def from_update(loss, step, at, rate, *data):
 
     largest = max((float(np.abs(a).max(initial=0)) for a in structure.point.values()), default=1.0)
     target.gradient, target.rate = gradient_at, rate
-    target.precision = 50 * np.finfo(float).eps * max(largest, 1e-3) / rate
+    target.noise = 2 * np.finfo(float).eps * max(largest, 1e-3) / rate
     target.title = f"update step of {function_name(loss, 'loss')}"
     return target
 

@@ -585,6 +585,18 @@ def own_activation(view, equation):
             yield substitute(equation.expression, {below: other})
 
 
+@mutation("one number for a row", "gradient")
+def one_number_for_a_row(view, equation):
+    """δ_j a_j, the layer's own activation, spread over all weights that lead to unit j (article B's program)."""
+    below, delta = _inputs_of(view, equation)
+    a = view.activation(view.system.equations[delta.name]) if isinstance(delta, Ref) else None
+    if a is not None and len(equation.axes) == 2:
+        data, penalty = split_gradient(equation.expression)
+        kept = {i for i in delta.indices if i.kind == "unit"}
+        row = product([product([delta, a.ref, Extent("N", -1)], out=kept)], out=equation.axes)
+        yield row if penalty is None else add([row, penalty])
+
+
 def _as(node, like):
     """A node with its unit renamed to that of another; None where extents differ."""
     have, want = [i for i in node.indices if i.kind == "unit"], [i for i in like.indices if i.kind == "unit"]
