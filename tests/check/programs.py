@@ -41,6 +41,7 @@ class Perceptron:
     rate: float = 0.3
     cache: dict = field(default_factory=dict)
     full: int = 0                               # the batch size that the program believes in
+    lam_biases: float = 0.0                     # a penalty of the biases in the loss, which the mistake may forget
 
     @property
     def depth(self):
@@ -52,7 +53,7 @@ class Perceptron:
             parts.append(f"{n} {f}" if f != "linear" else str(n))
             if k in self.masks:
                 parts.append("dropout 0.5")
-        names = {"squared": "squared_error", "cross": "cross_entropy", "bernoulli": "binary_cross_entropy"}
+        names = {"margin": "multiclass_margin", "squared": "squared_error", "cross": "cross_entropy", "bernoulli": "binary_cross_entropy"}
         return " | ".join(parts) + ", " + names[self.kind]
 
     def start(self, rng, spread=0.8):
@@ -81,6 +82,9 @@ class Perceptron:
             e = 0.5 * ((out - y) ** 2).sum(axis=1)
         elif self.kind == "cross":
             e = -(y * np.log(out)).sum(axis=1)
+        elif self.kind == "margin":
+            gap = 1 + out - (y * out).sum(axis=1, keepdims=True)
+            e = (gap * (gap.real > 0) * (1 - y)).sum(axis=1)
         else:
             e = -(y * np.log(out) + (1 - y) * np.log(1 - out)).sum(axis=1)
         if self.weights is not None:
@@ -88,7 +92,9 @@ class Perceptron:
         data = e.sum() if self.summed else e.sum() / len(X)
         if self.mean_outputs:
             data = data / self.sizes[-1]
-        return data + self.lam / 2 * sum((p[f"W{k}"] ** 2).sum() for k in range(1, self.depth + 1))
+        layers = range(1, self.depth + 1)
+        return data + self.lam / 2 * sum((p[f"W{k}"] ** 2).sum() for k in layers) \
+            + self.lam_biases / 2 * sum((p[f"b{k}"] ** 2).sum() for k in layers)
 
     def slope(self, k, z, a):
         """f'(z) of hidden layer k, perhaps wrong."""
@@ -101,6 +107,8 @@ class Perceptron:
             return {"sigmoid": lambda v: v * (1 - v), "tanh": lambda v: 1 - v**2}.get(f, DF[f])(z[k])
         if self.here(k, "no slope"):
             return 1.0
+        if self.here(k, "-f"):
+            return -F[f](z[k])
         if self.here(k, "value for slope"):
             return F[f](z[k])
         if self.here(k, "-a^2"):
@@ -123,6 +131,9 @@ class Perceptron:
                     delta = difference * out
             else:
                 delta = difference * self.slope(self.depth, z, a)
+        elif self.kind == "margin":
+            hinge = (1 + out - (y * out).sum(axis=1, keepdims=True) > 0) * (1 - y)
+            delta = hinge - y * hinge.sum(axis=1, keepdims=True)
         else:
             delta = difference
             if self.mistake == "slope kept":
@@ -172,6 +183,7 @@ class Perceptron:
                 penalty = -penalty
             g[f"W{k}"] = gw + penalty
             g[f"b{k}"] = gb + (self.lam * b if self.here(k, "decay on biases") else 0)
+            g[f"b{k}"] += 0 if self.here(k, "bias penalty forgotten") else self.lam_biases * b
             if k > 1:
                 back = W
                 if self.here(k, "W not transposed"):
@@ -186,8 +198,8 @@ class Perceptron:
                     error = error * {"no mask": 1.0, "mask not rescaled": mask > 0, "rescaled, no mask": mask.max()}.get(
                         self.mistake, mask)
                 delta = error * self.slope(k - 1, z, a)
-        self.cache = {"a": fresh}
-        return {name: g[name] for name in p}
+        self.cache = {"a": fresh, "sum": {n: g[n] + self.cache.get("sum", g)[n] * ("sum" in self.cache) for n in p}}
+        return {name: (self.cache["sum"] if self.mistake == "piles up" else g)[name] for name in p}
 
     def scaled(self, k, gw, gb, m):
         """1/m and other factors gone wrong."""
@@ -205,6 +217,8 @@ class Perceptron:
                 gw, gb = c * gw, c * gb
         if self.mistake == "full batch size":
             gw, gb = gw * m / self.full, gb * m / self.full
+        if self.mistake == "2 dW2 and 4 db1":
+            gw, gb = (2 * gw if k == 2 else gw), (4 * gb if k == 1 else gb)
         return gw, gb
 
     def bias(self, k, gb, delta, scale, gw):
@@ -404,3 +418,19 @@ def draw(rng, mistake, *, square=False, hidden=None, output=None, kind=None, lam
     program.mean_outputs, program.summed = mean_outputs, mistake == "over m twice" and everywhere
     program.full = m
     return program, X, y, program.start(rng)
+
+
+def draw_right(rng):
+    """A random program without a mistake, ReLU and max-margin included: (program, X, y, parameters)."""
+    choice = rng.random()
+    if choice < 0.15:
+        return draw(rng, "", recurrent=True, masked=bool(rng.integers(2)))
+    if choice < 0.35:
+        depth = int(rng.integers(1, 4))
+        sizes = [int(n) for n in rng.integers(2, 7, depth + 1)]
+        program = Perceptron(sizes, [str(a) for a in rng.choice(["relu", "tanh"], depth - 1)] + ["linear"], "margin")
+        X, y = rng.normal(size=(5, sizes[0])), np.eye(sizes[-1])[rng.integers(0, sizes[-1], 5)]
+        return program, X, y, program.start(rng)
+    how = [{}, {"hidden": ["relu"]}, {"output": "sigmoid"}, {"output": "softmax"}, {"kind": "bernoulli", "output": "sigmoid"},
+           {"weighted": True}, {"dropout": True}][rng.integers(7)]
+    return draw(rng, "", **how)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import OptionError
 from ..oracles import block_scales, verdict
-from .causes import black_box
+from .causes import black_box, elementwise_layer
 from .diagnosis import diagnose
 from .foreign import from_jax, from_sklearn, from_torch, is_jax, is_sklearn, is_torch
 from .layers import from_layer, is_layer
@@ -132,6 +132,9 @@ def _causes(examined, blocks, like, data, rng, sample_weight, mask, noise, repor
     wrong = [block.name for block in blocks if block.verdict == "fail"]
     numeric = {block.name: examined.whole(block.name) for block in blocks}
     wrong = [name for name in wrong if numeric[name] is not None]
+    sloped = elementwise_layer(target, analytic, numeric) if target.passed is not None and "x" in wrong else None
+    if sloped is not None:
+        return [sloped]
     return black_box(wrong, analytic, numeric, target.point, target.facts, examined.relative_noise())
 
 

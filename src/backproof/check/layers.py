@@ -54,7 +54,7 @@ def from_layer(layer, X, rng):
         return {name: found[name] for name in point if found.get(name) is not None}
 
     return Target(f"layer {type(layer).__name__}", point, loss, lambda theta: pull(theta, upstream.copy()),
-                  facts=facts_of((X,)), data=(X, None), layer=(output.shape, lambda signal: pull(point, signal)))
+                  facts=facts_of((X,)), data=(X, None), layer=(output.shape, lambda signal: pull(point, signal)), passed=(upstream, output))
 
 
 def _returned(returned, layer):

@@ -43,7 +43,8 @@ class Target:
     rate: float | None = None
     network: object = None
     data: tuple = (None, None)
-    layer: object = None                    # (value, pulled back) of a hand-written layer, see layers.py
+    layer: object = None                    # (output's shape, pull back) where there is an upstream signal to choose
+    passed: object = None                   # (upstream, output) of a hand-written layer at the point
     notes: list = field(default_factory=list)
 
 

@@ -110,6 +110,8 @@ WORDS = {
     "f(z)f(1-z)": ("{where}: f(z)·f(1−z) for the slope f(z)(1−f(z))", "{where}：斜率写成 f(z)·f(1−z)，应为 f(z)(1−f(z))"),
     "f'(a) for f'(z)": ("{where}: the slope taken at the activation a instead of the pre-activation z", "{where}：斜率在激活值 a 处求值，应在 z 处"),
     "closed form at z": ("{where}: the slope written in the activation, as y(1 − y), but with z put in", "{where}：用激活值表示的斜率 y(1 − y) 中代入了 z"),
+    "closed form at x": ("{where}: the slope written in the output, as y(1 − y) or 1 − y², but with the input put in",
+                         "{where}：用输出表示的斜率 y(1 − y) 或 1 − y² 中代入了输入"),
     "value for slope": ("{where}: the activation itself instead of its slope", "{where}：用激活值本身代替了斜率"),
     "one forgotten in the slope": ("{where}: the 1 is forgotten in the slope (1 − a² written as −a²)", "{where}：斜率中漏了 1（1 − a² 写成 −a²）"),
     "slope squared": ("{where}: the slope is applied twice", "{where}：斜率用了两次"),
