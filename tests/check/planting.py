@@ -39,8 +39,7 @@ def verdict(report, wanted):
 
 
 def table(trials, twin, seed=0, classes=None):
-    """[(class, mistake, wanted, failed, right, wrong, not found)] over random programs."""
-    rows = []
+    """Yield (class, mistake, wanted, failed, right, wrong, not found) over random programs."""
     for number, mistake, by_twin, by_arrays, drawn in programs.MISTAKES:
         wanted = by_twin if twin else by_arrays
         if wanted is None or classes is not None and number not in classes:
@@ -49,16 +48,15 @@ def table(trials, twin, seed=0, classes=None):
         for trial in range(trials):
             rng = np.random.default_rng([seed, number, trial, sum(map(ord, mistake))])
             counts[verdict(check(rng, mistake, drawn, twin), wanted)] += 1
-        rows.append((number, mistake, wanted, trials - counts[None], counts["right"], counts["wrong"], counts["not found"]))
-    return rows
+        yield number, mistake, wanted, trials - counts[None], counts["right"], counts["wrong"], counts["not found"]
 
 
-def show(rows):
-    for row in rows:
-        print("{:>3}  {:<28} {:<34} failed {:>3} right {:>3} wrong {:>3} not found {:>3}".format(*row))
+def show(row):
+    print("{:>3}  {:<28} {:<34} failed {:>3} right {:>3} wrong {:>3} not found {:>3}".format(*row), flush=True)
 
 
 if __name__ == "__main__":
     import sys
     trials, twin = int(sys.argv[1]), sys.argv[2] == "twin"
-    show(table(trials, twin, seed=1))
+    for row in table(trials, twin, seed=1):
+        show(row)

@@ -104,7 +104,10 @@ def explain(twin, theta, wanted, extras, noise=0.0, seconds=20.0):
             break
         sweep = Sweep(mutant.apply(sweep.system), sweep.adjoints, sweep.inlined)
         gradients = {**gradients, **given}
-        values = twin.at(theta, sweep, extras)
+        try:
+            values = twin.at(theta, sweep, extras)
+        except BackproofError:                       # two mistakes that no single program has
+            break
     if not chosen:
         return None
     return Explanation(chosen, also, set(wanted) - matched)

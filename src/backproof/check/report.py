@@ -8,6 +8,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 
+from .pages import page
 from .words import say
 
 __all__ = ["Block", "Cause", "Report"]
@@ -147,6 +148,15 @@ class Report:
         return lines
 
     __str__ = to_text
+
+    def to_html(self, path=None, language=None):
+        """The report as one HTML file; the text is returned where no path is given."""
+        text = page(self, language or self.language)
+        if path is None:
+            return text
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
 
     def to_dict(self):
         """The report as plain data; numbers that JSON lacks (NaN, infinity) become None."""

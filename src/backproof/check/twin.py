@@ -222,14 +222,15 @@ class Extras:
     def fits(self, variable):
         if variable.name == "rate":
             return self.rate is not None
-        if variable.name == "same place":
+        if variable.name.startswith("same place"):
             return any(i.extent == self.samples for i in variable.axes if isinstance(i.extent, int))
         return True
 
     def feeds(self, variables):
         chosen = np.zeros((2, self.samples))
         chosen[0, 0] = chosen[1, -1] = 1.0
-        known = {"rate": self.rate, "same place": np.eye(self.samples), "first sample": chosen[0], "last sample": chosen[1]}
+        known = {"rate": self.rate, "first sample": chosen[0], "last sample": chosen[1],
+                 **{name: np.eye(self.samples) for name in variables if name.startswith("same place")}}
         return {name: np.asarray(value) for name, value in known.items() if name in variables}
 
 

@@ -24,6 +24,9 @@ WORDS = {
     "should stand": ("should stand:", "应为："),
     "stands": ("stands:       ", "实为："),
     "cause not found": ("cause not found", "未找到原因"),
+    "tensor": ("tensor", "张量"), "shape of": ("shape", "形状"), "verdict": ("verdict", "判定"), "error": ("error", "误差"),
+    "tolerance": ("tolerance", "容差"), "index": ("worst index", "最差位置"), "analytic": ("analytic", "解析值"),
+    "numeric": ("numeric", "数值"), "ratio": ("ratio", "比值"),
     # ------------------------------------------------------------------------------------------- notes of a block
     "zero": ("zero on both sides", "两边都为零"),
     "subgradient": ("at a kink; the value lies between the one-sided slopes, a subgradient",

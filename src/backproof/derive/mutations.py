@@ -689,7 +689,7 @@ def bias_wrong_axis(view, equation):
         sample = next((i for f in factors for i in f.indices if i.kind == "sample"), None)
         if sample is not None and isinstance(data, Einsum):
             rows = product([number(c), *factors], out=(sample,))
-            yield product([rows, Variable("same place", (sample, *equation.axes), "input")], out=equation.axes)
+            yield product([rows, Variable(f"same place.{equation.axes[0].name}", (sample, *equation.axes), "input")], out=equation.axes)
 
 
 @mutation("one sample only", "gradient")
