@@ -27,6 +27,11 @@ WORDS = {
     "tensor": ("tensor", "张量"), "shape of": ("shape", "形状"), "verdict": ("verdict", "判定"), "error": ("error", "误差"),
     "tolerance": ("tolerance", "容差"), "index": ("worst index", "最差位置"), "analytic": ("analytic", "解析值"),
     "numeric": ("numeric", "数值"), "ratio": ("ratio", "比值"),
+    "exercise unreadable": ("the answer cannot be read: {why}", "无法读取答案：{why}"),
+    "exercise fails": ("the answer does not run: {why}", "答案无法运行：{why}"),
+    "exercise blank": ("still blank: line {lines}", "尚未填写：第 {lines} 行"),
+    "exercise marks": ("{right} of {all} lines right", "{all} 行中有 {right} 行正确"),
+    "line": ("line", "行"),
     # ------------------------------------------------------------------------------------------- notes of a block
     "zero": ("zero on both sides", "两边都为零"),
     "subgradient": ("at a kink; the value lies between the one-sided slopes, a subgradient",
