@@ -55,11 +55,10 @@ def exercise(spec, *, loss="squared_error", l2=0.0, seed=0, kind="bug"):
         raise OptionError("exercises are written for feedforward networks on numbers", where=spec, fix="a network of dense layers")
     changes, blank = {}, set()
     if kind == "bug":
-        choices = [m for m in mutants(sweep) if len(m.changes) == 1 and m.name not in QUIET and _shows(plan, sweep, m)]
-        names = sorted({m.name for m in choices})
-        name = names[rng.integers(len(names))]
-        choices = [m for m in choices if m.name == name]
-        changes = dict(choices[rng.integers(len(choices))].changes)
+        choices = [m for m in mutants(sweep) if len(m.changes) == 1 and m.name not in QUIET]
+        names = [str(name) for name in rng.permutation(sorted({m.name for m in choices}))]
+        order = [m for name in names for m in _shuffled([m for m in choices if m.name == name], rng)]
+        changes = dict(next(m for m in order if _shows(plan, sweep, m)).changes)
     else:
         backward = [e.name for e in sweep.system if e.role in ("delta", "adjoint", "gradient")]
         blank = set(rng.choice(backward, max(1, len(backward) // 3), replace=False))
@@ -71,6 +70,10 @@ def solution(spec, *, loss="squared_error", l2=0.0):
     """The same program without a mistake."""
     plan = Plan(spec, loss, l2)
     return _program(plan, plan.gradient_system(), {"spec": spec, "loss": loss, "l2": l2, "seed": None, "kind": "solution"}, {}, set())
+
+
+def _shuffled(items, rng):
+    return [items[k] for k in rng.permutation(len(items))]
 
 
 def _shows(plan, sweep, mutant):

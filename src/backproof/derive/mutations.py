@@ -88,9 +88,11 @@ def mutants(sweep, names=None):
     for mutation in MUTATIONS.values() if names is None else map(mutation_named, names):
         sites = {}
         for equation in view.backward:
+            seen = {}
             for detail, expression in mutation.expressions(view, equation):
-                sites.setdefault(detail, {})[equation.name] = expression
-        for detail, changes in sites.items():
+                place = seen[detail] = seen.get(detail, -1) + 1            # the second place of the same equation, …
+                sites.setdefault((detail, place), {})[equation.name] = expression
+        for (detail, _), changes in sites.items():
             groups = [{name: expression} for name, expression in changes.items()]
             if mutation.everywhere and len(changes) > 1:
                 groups += [g for g in view.groups(changes) if 1 < len(g)]
@@ -147,6 +149,12 @@ class View:
                     and {n for n in walk(candidate.expression) if isinstance(n, (Ref, Variable))} == {z}:
                 return candidate
         return None
+
+    def own(self, delta):
+        """The activation of the layer that a δ belongs to; z itself where the layer is linear."""
+        equation = self.system.equations[delta.name]
+        a = self.activation(equation)
+        return Ref(equation.of, self.system.equations[equation.of].axes) if a is None else a.ref
 
     def slope(self, equation):
         """(upstream adjoint, f, z, a) where δ = ā ⊙ f'(z), or None."""
@@ -578,22 +586,19 @@ def own_activation(view, equation):
     below, delta = _inputs_of(view, equation)
     if below is None or not isinstance(delta, Ref):
         return
-    a = view.activation(view.system.equations[delta.name])
-    if a is not None:
-        other = _as(a.ref, below)
-        if other is not None:
-            yield substitute(equation.expression, {below: other})
+    other = _as(view.own(delta), below)
+    if other is not None:
+        yield substitute(equation.expression, {below: other})
 
 
 @mutation("one number for a row", "gradient")
 def one_number_for_a_row(view, equation):
     """δ_j a_j, the layer's own activation, spread over all weights that lead to unit j (article B's program)."""
     below, delta = _inputs_of(view, equation)
-    a = view.activation(view.system.equations[delta.name]) if isinstance(delta, Ref) else None
-    if a is not None and len(equation.axes) == 2:
-        data, penalty = split_gradient(equation.expression)
+    if isinstance(delta, Ref) and len(equation.axes) == 2:
+        _, penalty = split_gradient(equation.expression)
         kept = {i for i in delta.indices if i.kind == "unit"}
-        row = product([product([delta, a.ref, Extent("N", -1)], out=kept)], out=equation.axes)
+        row = product([product([delta, view.own(delta), Extent("N", -1)], out=kept)], out=equation.axes)
         yield row if penalty is None else add([row, penalty])
 
 
