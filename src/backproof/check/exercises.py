@@ -100,6 +100,7 @@ def _program(plan, sweep, about, changes, blank):
     titles = {"forward": [], "backward": []}
     for name in system.needed_for([*wanted, "J"]):
         equation = system.equations[name]
+        assignment(system, equation, None, used)                   # helpers of the right program, so that none is a hint
         part = "backward" if equation.role in ("delta", "adjoint", "gradient") else "forward"
         code = assignment(system, equation, changes.get(name), used) if name not in blank else f"{name_of(name)} = ...  # ?"
         titles[part].append(code)
