@@ -22,6 +22,8 @@ def check(rng, mistake, drawn, twin=True):
             options["noise"] = {"noise1": masks[1]}
         if getattr(program, "mask", None) is not None:
             options["mask"] = program.mask
+    if getattr(program, "window", None):
+        options["truncation"] = program.window
     if drawn.get("update"):
         return check_gradients((program.loss, program.step), X, y, update=program.rate, **options)
     if drawn.get("batches"):
@@ -77,7 +79,7 @@ def table(trials, tier, seed=0, classes=None):
     for number, mistake, by_twin, by_arrays, drawn in programs.MISTAKES:
         wanted = by_arrays if tier == "arrays" else by_twin
         if wanted is None or classes is not None and number not in classes or tier == "ours" and (
-                wanted not in MUTATIONS or drawn.get("update")):
+                wanted not in MUTATIONS or drawn.get("update") or drawn.get("window")):
             continue
         counts = {None: 0, "right": 0, "wrong": 0, "not found": 0}
         for trial in range(trials):

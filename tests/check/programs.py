@@ -251,6 +251,7 @@ class Recurrent:
     mistake: str = ""
     last: bool = False
     mask: np.ndarray | None = None              # (n, t): valid steps; the state is held on the others
+    window: int | None = None                   # segments of so many steps, at whose borders the error is cut
 
     def spec(self):
         return f"{self.inputs} | rnn {self.units} |{' last |' if self.last else ''} {self.outputs}, squared_error"
@@ -317,6 +318,8 @@ class Recurrent:
             later = dz @ back + held
             if self.mistake == "later error forgotten":
                 later = 0 * later
+            if self.window and t % self.window == 0 and self.mistake != "leak":
+                later = 0 * later
         return g
 
 
@@ -363,6 +366,7 @@ MISTAKES = [
     (26, "dW overwritten", "only the first step", None, {"recurrent": True}),
     (27, "later error forgotten", "later step's error forgotten", None, {"recurrent": True}),
     (28, "U not transposed", "weights not transposed", None, {"recurrent": True}),
+    (29, "leak", "truncation leaks", None, {"recurrent": True, "window": 2}),
     (31, "padding counted in the loss", "padding counted", None, {"recurrent": True, "masked": True}),
     (0, "minus", "wrong sign", "factor", {}),
     (0, "twice", "factor 2", "factor", {}),
@@ -372,12 +376,12 @@ MISTAKES = [
 
 def draw(rng, mistake, *, square=False, hidden=None, output=None, kind=None, lam=None, depth=None, upper=False, everywhere=False,
          hidden_layer=False, as_batch=False, weighted=False, dropout=False, mean_outputs=False, update=False, batches=False,
-         recurrent=False, masked=False):
+         recurrent=False, masked=False, window=None):
     """A random program with the mistake, its data and its point: (program, X, y, parameters)."""
     if recurrent:
         program = Recurrent(int(rng.integers(2, 5)), int(rng.integers(3, 6)), int(rng.integers(1, 4)), mistake,
                             last=bool(rng.integers(2)) and not masked)
-        n, T = 5, 4
+        n, T, program.window = 5, 4, window
         X = rng.normal(size=(n, T, program.inputs))
         y = rng.normal(size=(n, program.outputs) if program.last else (n, T, program.outputs))
         if masked:

@@ -8,6 +8,7 @@ Method  the scale of every comparison is the tensor's own gradient (never the co
 """
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from .numeric import Oracle, one_sided
 from .report import Block, Cause, Report
 from .sides import CAUSES, side_checks
 from .targets import Target, from_model, from_pair, from_update
-from .twin import Extras, build
+from .twin import Extras, build, frozen_objective
 
 __all__ = ["assert_gradients", "check_gradients"]
 
@@ -31,7 +32,7 @@ DIRECTIONS, SAMPLES, ENTRIES = 3, 20, 2000
 
 
 def check_gradients(target, X=None, y=None, *, at=None, like=None, update=None, sample_weight=None, mask=None, noise=None,
-                    batches=(), loss=None, tolerance=None, seed=None, seconds=20.0, language="en"):
+                    truncation=None, batches=(), loss=None, tolerance=None, seed=None, seconds=20.0, language="en"):
     """Check that a gradient is the gradient of its loss, and name the mistake if it is not.
 
     Parameters  target     a model (with X, y), or a pair (loss, gradient) of functions of the parameters (and of X, y if they
@@ -41,6 +42,7 @@ def check_gradients(target, X=None, y=None, *, at=None, like=None, update=None, 
                 like       a twin: "3 | 4 sigmoid | 2", a Network or a model; mistakes are then named by derived equations
                 update     η: the second function is an update step, its gradient (θ before − θ after) / η
                 sample_weight, mask, noise   of the twin: weights w[n], valid steps mask[n,t], dropout factors by name
+                truncation of a recurrent pair, with like=: the segments' length, or the factor ξ[t] of every link t − 1 → t
                 batches    further (X, y), such as the last small one: the pair is checked on each, in turn
                 loss       of a PyTorch module's output and y
                 tolerance  relative to each tensor's own gradient; None: what the oracle allows
@@ -60,16 +62,20 @@ def check_gradients(target, X=None, y=None, *, at=None, like=None, update=None, 
     checked = as_target(target, X, y, at=at, sample_weight=sample_weight, update=update, loss=loss, rng=rng)
     if not any(array.size for array in checked.point.values()):
         raise OptionError("there are no parameters to check")
+    given = {"sample_weight": sample_weight, "mask": mask, "noise": noise}
+    if like is None and checked.network is not None:
+        like = checked.network
+    twin = None
+    if truncation is not None:
+        checked, twin = _truncated(checked, like, (X, y), rng, {**given, "links": _links(truncation, X)})
     oracle = Oracle(checked, rng=rng)
     tolerance = tolerance or checked.tolerance or TOLERANCE[oracle.name]
     sides = side_checks(checked, rng)
     examined = _Examination(checked, oracle, tolerance, rng, seconds)
     blocks = [examined.block(name) for name in checked.point]
     report = Report(checked.title, "pass", blocks, notes=list(checked.notes), language=language)
-    if like is None and checked.network is not None:
-        like = checked.network
     if any(block.verdict == "fail" for block in blocks):
-        report.causes = _causes(examined, blocks, like, (X, y), rng, sample_weight, mask, noise, report, seconds)
+        report.causes = _causes(examined, blocks, twin, like, (X, y), rng, given, report, seconds)
     for batch in batches:
         _further(report, check_gradients(target, *batch, at=at, update=update, tolerance=tolerance, seed=seed,
                                          seconds=seconds / 4, loss=loss), batch, X)
@@ -79,6 +85,27 @@ def check_gradients(target, X=None, y=None, *, at=None, like=None, update=None, 
     report.verdict = "fail" if sides else report.verdict_of_blocks()
     report.seconds = time.perf_counter() - start
     return report
+
+
+def _links(truncation, X):
+    """ξ[t]: 0 on the link into the first step of every segment, 1 elsewhere; or as given."""
+    steps = np.shape(X)[1]
+    if np.ndim(truncation):
+        return np.asarray(truncation, float)
+    if not truncation >= 1:
+        raise OptionError(f"truncation={truncation!r}", fix="the length of the segments, at least 1")
+    return (np.arange(steps) % int(truncation) != 0) * 1.0
+
+
+def _truncated(target, like, data, rng, given):
+    """The target with the loss whose gradient the truncated one is, and the twin that tells it."""
+    if like is None:
+        raise OptionError("a truncated gradient is checked through a twin", fix='like="3 | rnn 4 | last | 2"')
+    twin = build(like, target, *data, rng, **given)
+    kept = [name for name in target.point if name in {place.name for place in twin.places.values()}]
+    point = {name: target.point[name] for name in kept}
+    return replace(target, point=point, loss=frozen_objective(twin, target), oracle="complex step",
+                   notes=[*target.notes, ("truncated", {})]), twin
 
 
 def _further(report, more, batch, X):
@@ -116,12 +143,12 @@ def as_target(target, X=None, y=None, *, at=None, sample_weight=None, update=Non
                       fix="give a model, a pair (loss, gradient) and at=parameters, or a layer with forward and backward")
 
 
-def _causes(examined, blocks, like, data, rng, sample_weight, mask, noise, report, seconds):
+def _causes(examined, blocks, twin, like, data, rng, given, report, seconds):
     """What the twin says; what the arrays say where there is no twin or it cannot tell."""
     target, analytic = examined.target, examined.analytic
     if like is not None and data[0] is not None:
         try:
-            twin = build(like, target, *data, rng, sample_weight=sample_weight, mask=mask, noise=noise)
+            twin = twin or build(like, target, *data, rng, **given)
             extras = Extras(len(next(iter(twin.data.values()))), target.rate)
             causes, complete = diagnose(twin, target, analytic, extras=extras, seconds=seconds)
             if causes:

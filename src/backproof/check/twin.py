@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..calculus import SAMPLE, Index, Ref, System, Variable, substitute, walk
+from ..calculus import SAMPLE, Index, Ref, Scaled, System, Variable, substitute, transform, walk
 from ..derive import sweep
 from ..engines import reference
 from ..errors import BackproofError, OptionError
@@ -21,7 +21,7 @@ from ..networks import spec
 from ..networks.losses import LOSSES, loss_of
 from ..networks.systems import checked_layers, describe
 
-__all__ = ["Place", "Twin", "build"]
+__all__ = ["Place", "Plan", "Twin", "build", "frozen_objective", "ordered"]
 
 
 @dataclass
@@ -103,7 +103,7 @@ class Twin:
         for name, value in program.inputs.items():
             if name in self.data:
                 feeds[name] = reference.storage_order(value, self.data[name])
-        return reference.Run(program, feeds)
+        return reference.Run(program, feeds, np.result_type(np.float64, *(a for a in theta.values())))
 
     def arranged(self, target, rng):
         """Is there an arrangement in which the losses agree? It is kept in ``places`` and ``factor``."""
@@ -244,9 +244,37 @@ def ordered(array, labels, axes):
     return np.transpose(array, order) if array.ndim else array
 
 
+def frozen_objective(twin, target):
+    """The objective whose gradient a truncated one is: a state that crosses a link t − 1 → t counts as x₀ + ξ_t (x − x₀), x₀
+    its number at the point. A function of the user's tensors, complex-safe.
+    """
+    plain, system, links = twin.network.gradient_system(**twin.how).system.copy(), System(), {}
+    names = plain.needed_for(["J"])
+
+    def rule(node):
+        if isinstance(node, Scaled):
+            base = links.setdefault(node, Variable(f"base{len(links)}", node.operand.indices, "input"))
+            return base + node.factor * (node.operand - base)
+    for name in names:
+        system.append(_with(plain.equations[name], transform(plain.equations[name].expression, rule)))
+    system.aliases.update(plain.aliases)
+    for node, base in links.items():
+        plain.define(f"link of {base.name}", node.operand, axes=base.axes)
+    theta = twin.arrays(target.point)
+    values = lower(plain, [f"link of {base.name}" for base in links.values()])
+    outputs = twin.run(values, theta).outputs()
+    bases = {base.name: ordered(outputs[f"link of {base.name}"], values.outputs[f"link of {base.name}"].labels, base.axes)
+             for base in links.values()}
+    program = lower(system, ["J"])
+
+    def objective(theta):
+        return twin.factor * twin.run(program, twin.arrays(theta), bases).outputs()["J"].reshape(())
+    return objective
+
+
 # ---------------------------------------------------------------------------------------------------- building one
 
-def build(like, target, X, y, rng, *, sample_weight=None, mask=None, noise=None):
+def build(like, target, X, y, rng, *, sample_weight=None, mask=None, noise=None, links=None):
     """The twin that a description stands for, arranged to the user's tensors.
 
     Raises   OptionError if no network behind the description has the user's loss.
@@ -255,7 +283,7 @@ def build(like, target, X, y, rng, *, sample_weight=None, mask=None, noise=None)
         like = like.network
     tried = []
     for network in candidates(like, target):
-        for feeds, how in data_for(network, X, y, sample_weight, mask, noise):
+        for feeds, how in data_for(network, X, y, sample_weight, mask, noise, links):
             try:
                 twin = Twin(network, feeds, how)
                 if twin.arranged(target, rng):
@@ -290,10 +318,11 @@ def candidates(like, target):
     return found
 
 
-def data_for(network, X, y, sample_weight, mask, noise):
+def data_for(network, X, y, sample_weight, mask, noise, links):
     """Ways to read the user's data: samples first or last, classes as numbers or as rows."""
     variables = None
-    how = {"weighted": sample_weight is not None, "masked": mask is not None, "training": noise is not None}
+    how = {"weighted": sample_weight is not None, "masked": mask is not None, "training": noise is not None,
+           "truncated": links is not None}
     for turned in (False, True):
         for form in forms(network):
             options = {**{k: v for k, v in how.items() if v}, **({"target": form} if form else {})}
@@ -308,6 +337,8 @@ def data_for(network, X, y, sample_weight, mask, noise):
                 feeds["w"] = np.asarray(sample_weight, float)
             if mask is not None:
                 feeds["mask"] = np.asarray(mask, float)
+            if links is not None:
+                feeds["xi"] = np.asarray(links, float)
             if noise is not None:
                 feeds.update({name: np.asarray(array, float) for name, array in noise.items()})
             yield feeds, options

@@ -44,6 +44,8 @@ WORDS = {
     "no twin": ("no twin: {why}", "没有孪生网络：{why}"),
     "more mistakes": ("what is named does not explain every tensor: there is another mistake", "已指出的原因不能解释所有张量：还有别的错误"),
     "also": ("the same numbers also come from: {names}", "同样的数值也可能来自：{names}"),
+    "truncated": ("the gradient is truncated: compared with the function whose states are held at the borders of the segments",
+                  "梯度是截断的：与在段边界固定状态的函数比较"),
     "float32": ("computed in float32; differences are compared within their own uncertainty", "以 float32 计算；按差分自身的不确定度比较"),
     "sampled": ("large tensors were sampled", "大张量采用抽样检查"),
     # ------------------------------------------------------------------------------------------- side checks
@@ -132,6 +134,7 @@ WORDS = {
     "delta of another layer": ("{where}: the error signal of another layer", "{where}：用了另一层的误差信号"),
     "weights updated early": ("{where}: computed with weights that this step has already changed", "{where}：使用了本步已更新过的权重"),
     "later step's error forgotten": ("{where}: the error that comes back from the later step is not added", "{where}：没有加上后一时间步传回的误差"),
+    "truncation leaks": ("{where}: the error goes on past the border of the segment", "{where}：误差越过了截断段的边界"),
     "one path forgotten": ("{where}: one of several paths is forgotten", "{where}：漏了多条路径中的一条"),
     "dropout mask forgotten": ("{where}: the dropout mask is forgotten on the way back", "{where}：反向时忘记了 dropout 掩码"),
     "dropout not rescaled": ("{where}: the dropout mask without its 1/(1 − p)", "{where}：dropout 掩码缺少 1/(1 − p)"),

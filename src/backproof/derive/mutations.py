@@ -526,6 +526,14 @@ def _only_edge(equation):
     return transform(equation.expression, cut)
 
 
+@mutation("truncation leaks", "adjoint")
+def truncation_leaks(view, equation):
+    """The error goes on past the border of the segment."""
+    for variable in view.variables.values():
+        if variable.name == "xi" and variable in walk(equation.expression):
+            yield substitute(equation.expression, {variable: number(1)})
+
+
 @mutation("one path forgotten", "adjoint")
 def one_path_forgotten(view, equation):
     """One of several consumers does not send its error back."""
