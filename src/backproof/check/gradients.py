@@ -7,13 +7,14 @@ Method  the scale of every comparison is the tensor's own gradient (never the co
         the worst entry is found by bisection.
 """
 
+import math
 import time
 from dataclasses import replace
 
 import numpy as np
 
-from ..errors import OptionError
-from ..oracles import block_scales, verdict
+from ..errors import BackproofError, OptionError
+from ..oracles import block_scales, taylor, verdict
 from .causes import black_box, elementwise_layer
 from .diagnosis import diagnose
 from .foreign import from_jax, from_sklearn, from_torch, is_jax, is_sklearn, is_torch
@@ -26,13 +27,13 @@ from .twin import Extras, build, frozen_objective
 
 __all__ = ["assert_gradients", "check_gradients"]
 
-TOLERANCE = {"complex step": 1e-9, "Richardson": 1e-8}     # of foreign code, whose own rounding we do not know
+TOLERANCE = {"complex step": 1e-9, "Richardson": 1e-8, "single precision": 1e-4}     # of foreign code, whose own rounding we do not know
 LOOSE = 1e-6                                               # where the oracle's own error forbids the tighter one
 DIRECTIONS, SAMPLES, ENTRIES = 3, 20, 2000
 
 
 def check_gradients(target, X=None, y=None, *, at=None, like=None, update=None, sample_weight=None, mask=None, noise=None,
-                    truncation=None, batches=(), loss=None, tolerance=None, seed=None, seconds=20.0, language="en"):
+                    truncation=None, batches=(), loss=None, slopes=False, tolerance=None, seed=None, seconds=20.0, language="en"):
     """Check that a gradient is the gradient of its loss, and name the mistake if it is not.
 
     Parameters  target     a model (with X, y), or a pair (loss, gradient) of functions of the parameters (and of X, y if they
@@ -45,6 +46,7 @@ def check_gradients(target, X=None, y=None, *, at=None, like=None, update=None, 
                 truncation of a recurrent pair, with like=: the segments' length, or the factor ξ[t] of every link t − 1 → t
                 batches    further (X, y), such as the last small one: the pair is checked on each, in turn
                 loss       of a PyTorch module's output and y
+                slopes     also give the slope of the Taylor remainder of every tensor: 2 for a right gradient, without any tolerance
                 tolerance  relative to each tensor's own gradient; None: what the oracle allows
                 seed       of the random directions; None: fresh ones at every call
                 seconds    budget; large tensors are sampled to keep to it
@@ -73,6 +75,11 @@ def check_gradients(target, X=None, y=None, *, at=None, like=None, update=None, 
     sides = side_checks(checked, rng)
     examined = _Examination(checked, oracle, tolerance, rng, seconds)
     blocks = [examined.block(name) for name in checked.point]
+    if slopes:
+        for block in blocks:
+            block.slope = examined.slope(block.name)
+    if oracle.name == "single precision":
+        checked.notes.append(("float32", {}))
     report = Report(checked.title, "pass", blocks, notes=list(checked.notes), language=language)
     if any(block.verdict == "fail" for block in blocks):
         report.causes = _causes(examined, blocks, twin, like, (X, y), rng, given, report, seconds)
@@ -180,7 +187,8 @@ def assert_gradients(target, X=None, y=None, **options):
 class _Examination:
     """The comparison of one target's gradient with an oracle, tensor by tensor."""
 
-    def __init__(self, target, oracle, tolerance, rng, seconds):
+    def __init__(self, target, oracle, tolerance, rng, seconds, retries=3):
+        self.retries, self.others, self.seconds = retries, [], seconds
         self.target, self.oracle, self.tolerance, self.rng = target, oracle, tolerance, rng
         self.analytic, self.numeric = target.gradient(oracle.fresh()), {}
         share = seconds / max(1, len(target.point))
@@ -188,6 +196,14 @@ class _Examination:
         sound = {name: np.asarray(g, np.float64) for name, g in self.analytic.items()
                  if np.shape(g) == target.point.get(name, np.empty(0)).shape and np.isfinite(g).all()}
         self.floor = max(block_scales(sound, loss=oracle.value, theta=target.point).values(), default=0.0) * 1e-10
+
+    def slope(self, name):
+        """The slope of the Taylor remainder along a random direction of the tensor; NaN where there is none to be had."""
+        direction = {name: self.rng.normal(size=self.target.point[name].shape)}
+        try:
+            return taylor(self.target.loss, self.oracle.point, {name: self.analytic[name]}, direction).slope
+        except (BackproofError, KeyError):
+            return math.nan
 
     def relative_noise(self):
         """The noise of the gradient beside its largest tensor."""
@@ -220,6 +236,20 @@ class _Examination:
         block = self.judge(name, gradient, indices, numeric, error)
         if block.verdict == "pass" and len(indices) < parameter.size:
             block = self.directions(name, gradient, block)
+        return self.nearby(name, block) if block.verdict == "inconclusive" and self.retries else block
+
+    def nearby(self, name, block):
+        """Close to a kink differences decide nothing: look at points next to it."""
+        for attempt in range(self.retries):
+            if len(self.others) <= attempt:
+                spread = 1e-3 * 10.0**attempt
+                point = {n: a + spread * self.rng.normal(size=a.shape) for n, a in self.target.point.items()}
+                other = replace(self.target, point=point, oracle=self.oracle.name if self.oracle.name != "single precision" else None)
+                self.others.append(_Examination(other, Oracle(other, rng=self.rng), self.tolerance, self.rng, self.seconds, retries=0))
+            again = self.others[attempt].block(name)
+            if again.verdict != "inconclusive":
+                again.note = again.note or "nearby"
+                return again
         return block
 
     def judge(self, name, gradient, indices, numeric, error):
@@ -250,9 +280,11 @@ class _Examination:
 
     def verdict(self, analytic, numeric, error, scale):
         """(verdict, tolerance, note): at the tight tolerance, else at what the oracle's error allows."""
-        loose = LOOSE
+        loose = max(self.tolerance, LOOSE)
         if self.target.noise:
             loose = min(1e-2, max(LOOSE, 40 * self.target.noise * np.sqrt(len(analytic)) / scale))
+        if self.oracle.name == "single precision":                     # judged within the quotient's own uncertainty
+            loose = min(0.3, max(self.tolerance, 12 * float(np.linalg.norm(error)) / scale))
         for tolerance in (self.tolerance, loose):
             found = verdict(analytic, numeric, error, tolerance=tolerance, scale=scale)
             if found != "inconclusive":

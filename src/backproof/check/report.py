@@ -37,6 +37,7 @@ class Block:
     method: str = "complex step"
     looked: int = 0
     note: str = ""
+    slope: float = math.nan                             # of the Taylor remainder, 2 for a right gradient; where asked for
 
     @property
     def ratio(self):
@@ -130,6 +131,8 @@ class Report:
         if block.verdict != "pass" and block.worst is not None and not math.isnan(block.analytic):
             row += "; " + say("worst", language, index=list(block.worst), analytic=f"{block.analytic:.9g}",
                               numeric=f"{block.numeric:.9g}", ratio=f"{block.ratio:.9g}")
+        if not math.isnan(block.slope):
+            row += "; " + say("taylor slope", language, slope=f"{block.slope:.2f}")
         return row + (f"; {say(block.note, language)}" if block.note else "")
 
     def _causes(self, language):

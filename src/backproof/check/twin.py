@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..calculus import SAMPLE, Index, Ref, Scaled, System, Variable, substitute, transform, walk
+from ..calculus import SAMPLE, Extent, Index, Ref, Scaled, System, Variable, substitute, transform, walk
 from ..derive import sweep
 from ..engines import reference
 from ..errors import BackproofError, OptionError
@@ -198,6 +198,8 @@ class Twin:
             if name in affected:
                 given = {n: Variable(n.name, system.equations[n.name].axes, "input") for n in walk(equation.expression)
                          if isinstance(n, Ref) and n.name not in affected and n.name in system.equations}
+                given.update({n: Variable(f"extent.{n.symbol}.{n.power}", (), "scalar") for n in walk(equation.expression)
+                              if isinstance(n, Extent)})
                 part.append(_with(equation, substitute(equation.expression, given)))
         wanted = {p: name for p, name in self.sweep.adjoints.items() if p in self.parameters}
         wanted = {p: system.resolve(name) for p, name in wanted.items() if system.resolve(name) in affected}
@@ -207,10 +209,18 @@ class Twin:
         if any(not extras.fits(v) for v in variables.values()):
             return None
         program = lower(part, list(wanted.values()))
-        feeds = {**{n: values[n] for n in variables if n in values}, **extras.feeds(variables)}
+        feeds = {**{n: values[n] for n in variables if n in values}, **extras.feeds(variables), **self.extents(variables)}
         outputs = self.run(program, {n: theta[n] for n in variables if n in theta}, feeds).outputs()
         return {p: ordered(outputs[name], program.outputs[name].labels, part.equations[name].axes)
                 for p, name in wanted.items()}
+
+
+    def extents(self, variables):
+        """The lengths N and T to the powers that a part of the system asks for."""
+        data = next(self.data[n] for n in ("x", "ids") if n in self.data)
+        lengths = {"N": len(data), "T": data.shape[1] if data.ndim > 1 else 1}
+        wanted = (name.split(".") for name in variables if name.startswith("extent."))
+        return {f"extent.{symbol}.{power}": np.asarray(float(lengths[symbol]) ** int(power)) for _, symbol, power in wanted}
 
 
 class Extras:

@@ -483,9 +483,11 @@ def weights_of_another_layer(view, equation):
 
 @mutation("delta of another layer", "adjoint", "gradient", everywhere=False)
 def delta_of_another_layer(view, equation):
+    below = view.system.depending_on([equation.name])
     for delta in _deltas_in(view, equation):
         for name, other in view.of_shape(delta, "delta"):
-            yield name, substitute(equation.expression, {delta: other})
+            if name not in below:                                              # nothing computes an error from itself
+                yield name, substitute(equation.expression, {delta: other})
 
 
 def _deltas_in(view, equation):
@@ -499,9 +501,10 @@ RATE = Variable("rate", (), "scalar")
 @mutation("weights updated early", "adjoint")
 def weights_updated_early(view, equation):
     """The error below computed with weights that this step has already changed."""
+    below = view.system.depending_on([equation.name])
     for weights in _parameters_in(view, equation.expression):
         gradient = view.adjoint(weights.name)
-        if gradient is not None:
+        if gradient is not None and gradient.name not in below:            # not of its own error, as over time
             yield substitute(equation.expression, {weights: weights - RATE * gradient})
 
 
