@@ -144,3 +144,25 @@ def test_taylor_slopes_are_two_for_right_gradients_and_one_for_wrong_ones():
     report = check_gradients((loss, lambda t: {**gradient(t), "b": 2 * gradient(t)["b"]}), at=POINT, slopes=True, seed=3)
     assert report.block("W").slope == pytest.approx(2, abs=0.1) and report.block("b").slope == pytest.approx(1, abs=0.2)
     assert "Taylor slope 2.0" in report.to_text()
+
+
+def test_a_hundred_thousand_parameters_take_seconds_and_no_jacobian():
+    import tracemalloc
+    rng = np.random.default_rng(0)
+    at = {"W": rng.normal(size=(300, 330)) / 20, "b": rng.normal(size=330)}
+    x, y = rng.normal(size=(5, 300)), rng.normal(size=(5, 330))
+
+    def value(p):
+        return ((np.tanh(x @ p["W"] + p["b"]) - y) ** 2).sum()
+
+    def slopes(p):
+        a = np.tanh(x @ p["W"] + p["b"])
+        delta = 2 * (a - y) * (1 - a * a)
+        return {"W": x.T @ delta, "b": delta.sum(axis=0)}
+    tracemalloc.start()
+    try:
+        report = check_gradients((value, slopes), at=at)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert report and report.block("W").looked < 100 and peak < 40 * 8 * 330 * 300

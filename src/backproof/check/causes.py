@@ -61,7 +61,10 @@ def explanation(a, n, theta, facts, precision, tensors):
     if not np.isfinite(a).all() or not np.isfinite(n).all():
         return None
     same = lambda x, y: np.linalg.norm(x - y) <= precision * max(np.linalg.norm(x), np.linalg.norm(y), 1e-300)  # noqa: E731
-    if not a.any():
+    if n.any() and np.linalg.norm(a) <= 1e-12 * np.linalg.norm(n):
+        vector = n.size > 1 and (n.ndim == 1 or min(n.shape) == 1)
+        if vector and abs(n.sum()) <= 1e-12 * np.linalg.norm(n):          # a sum over classes, say, behind a softmax
+            return "zero sum", {"also": ("wrong axis", "summed over everything")}
         return "zero gradient", {}
     if not n.any():
         return ("decay", {"strength": _digits(_along(a, theta))}) if theta.any() and same(a, _along(a, theta) * theta) else None

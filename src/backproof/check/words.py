@@ -67,6 +67,8 @@ WORDS = {
     "factor and penalty": ("{where}: {factor} × the right gradient {strength} × the parameter: the data part is off by {factor}{meaning}, a penalty of {penalty} is not",
                            "{where}：正确梯度的 {factor} 倍 {strength} 倍参数：数据部分相差因子 {factor}{meaning}，强度 {penalty} 的正则项没有错"),
     "zero gradient": ("{where}: the gradient is zero throughout", "{where}：梯度全为零"),
+    "zero sum": ("{where}: zero throughout, as is the sum of the right gradient over the units: summed over the units",
+                 "{where}：全为零，而正确梯度对单元求和也为零：可能对单元求了和"),
     "decay": ("{where}: {strength} times the parameter, which the loss does not depend on so", "{where}：为参数的 {strength} 倍，而损失并不如此依赖它"),
     "penalty missing": ("{where}: {strength} times the parameter is missing: the gradient of the penalty (or a part of it)",
                         "{where}：缺少参数的 {strength} 倍：正则项的梯度（或其一部分）"),
