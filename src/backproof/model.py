@@ -20,8 +20,10 @@ from .networks.activations import SIMPLEX
 from .train import OPTIMIZERS, History, Options, train
 from .train.files import load_tensors, save_tensors
 from .train.lbfgs import minimise
-from .train.loop import check_number
+from .train.checkpoints import identity
+from .train.loop import check_number, new_progress
 from .train.optimizers import Optimizer, update_equations
+from .train.stopping import Patience
 
 __all__ = ["Model"]
 
@@ -267,13 +269,14 @@ class Model:
 
     def fit(self, X, y, *, epochs=10, batch_size=64, optimizer="adam", learning_rate=1e-3, validation=None, sample_weight=None,
             schedule="constant", warm_up=0, patience=None, improvement=0.0, shuffle=True, clip_norm=None, clip_value=None,
-            decay_biases=False, callbacks=(), continued=False):
+            decay_biases=False, callbacks=(), continued=False, checkpoints=None):
         """Train on (X, y) and return the model; ``history`` holds the record.
 
         Parameters  optimizer      name, or an Optimizer with options: OPTIMIZERS["adam"](beta1=0.8); "lbfgs" for full batches
                     validation     (Xv, yv): its loss is recorded, and with ``patience`` the best epoch's weights are kept
                     schedule       constant, step, cosine, one_cycle, inverse_scaling, plateau, or f(step, total)
                     continued      go on with the optimizer's state and the count of epochs of the last fit
+                    checkpoints    a Checkpoints folder that is written while training; what it holds is continued
         Raises      NonFiniteError in the step where something is not finite (that step is not applied); OptionError,
                     DataError before anything is computed. KeyboardInterrupt leaves the last complete step.
         """
@@ -285,24 +288,48 @@ class Model:
         rows = np.flatnonzero(data["w"] > 0) if "w" in data else None
         if optimizer == "lbfgs":
             return self._fit_lbfgs(data, how, options, validate, callbacks, continued)
-        optimizer = _optimizer(optimizer)
-        program = self._step_program(how, optimizer, clip_norm, clip_value, decay_biases)
+        if rows is not None:
+            data["w"] = (data["w"] * (len(rows) / n)).astype(self.dtype)       # mean 1 over the rows that are there
+        return self.train(data, how, n, _optimizer(optimizer), options, rows=rows, validate=validate, callbacks=callbacks,
+                          continued=continued, decay_biases=decay_biases, checkpoints=checkpoints)
+
+    def train(self, data, how, n, optimizer, options, *, rows=None, validate=None, callbacks=(), continued=False,
+              decay_biases=False, stopping=None, more_scalars=None, checkpoints=None):
+        """Train on arrays that are checked already: ``fit`` is its door, and the estimators have doors of their own.
+
+        Parameters  data, how   {input: array, sample-first} and the options of ``Network.system``
+                    checkpoints a Checkpoints folder: a run that it holds is continued, bit for bit
+        """
+        program = self._step_program(how, optimizer, options.clip_norm, options.clip_value, decay_biases)
         signature = optimizer.name, tuple(sorted(optimizer.options.items()))
         state, start = {name: np.zeros([i.extent for i in v.axes], self.dtype) for name, v in program.state.items()}, (0, 0)
+        progress = None
         if continued:
             if self._training is None or self._training[0] != signature:
                 raise OptionError("there is no run of this optimizer to continue", fix="fit once with continued=False")
             _, state, start = self._training
         else:
             self.history = History()
+        if stopping is None:
+            stopping = Patience("validation_loss" if validate is not None else "loss", options.patience, options.improvement,
+                                options.schedule == "plateau")
+        if checkpoints is not None:
+            checkpoints.begin(identity(self, data, rows, options, signature))
+            found = checkpoints.newest()
+            if found is not None:
+                self._arrays, state, progress = found.parameters, found.state, found.progress
+                self.history = found.history
+                stopping.restore(found.stopping)
         session = self.engine.Session(program, self._arrays, state, self.dtype, self.threads)
+        if progress is None:
+            progress = new_progress(start, n if rows is None else len(rows), options)
         try:
             train(session, data, n, optimizer, options, seed=self.seed, history=self.history, validate=validate,
-                  callbacks=callbacks, start=start, layer_of=self._layer_of(), rows=rows)
+                  callbacks=callbacks, layer_of=self._layer_of(), rows=rows, stopping=stopping, more_scalars=more_scalars,
+                  checkpoints=checkpoints, progress=progress)
         finally:
             self._arrays = {name: np.asarray(array) for name, array in session.parameters.items()}
-            last = self.history.records[-1] if self.history.records else {"epoch": -1, "step": 0}
-            self._training = signature, session.state, (last["epoch"] + 1, last["step"])
+            self._training = signature, session.state, (progress.epoch, progress.steps)
         return self
 
     def _validation(self, validation):
@@ -377,6 +404,18 @@ class Model:
         model.feature_names = description["feature_names"]
         model.extra = {key: value for key, value in metadata.items() if key != "backproof"}
         return model
+
+    def __getstate__(self):
+        """Plain data: the description of the network, arrays, text. (Opening any pickle runs code; model files do not.)"""
+        return {"network": self.network.to_dict(), "parameters": dict(self._arrays), "dtype": self.dtype.name, "seed": self.seed,
+                "engine": self.engine.name, "threads": self.threads, "feature_names": self.feature_names, "extra": self.extra,
+                "history": self.history, "training": self._training}
+
+    def __setstate__(self, state):
+        self.__init__(Network.from_dict(state["network"]), seed=state["seed"], engine=state["engine"], dtype=state["dtype"],
+                      threads=state["threads"], parameters=state["parameters"])
+        self.history, self._training = state["history"], state["training"]
+        self.feature_names, self.extra = state["feature_names"], state["extra"]
 
     def __repr__(self):
         return (f"Model({self.network.spec!r}, loss={self.network.loss.text()!r}, dtype={self.dtype.name}, "

@@ -5,6 +5,10 @@ Gives   the program's outputs, gradients and updated values, in float32, float64
         its branch by the real part, so the complex step runs through everything.
 """
 
+import signal
+import threading
+from contextlib import contextmanager
+
 import numpy as np
 
 from ..calculus import Index
@@ -324,40 +328,58 @@ class Session:
         self.parameters = {name: np.array(array, self.dtype) for name, array in parameters.items()}
         self.state = {name: np.array(array, self.dtype) for name, array in state.items()}
 
-    def steps(self, data, rows, batch_size, scalars, epoch, seed):
+    def steps(self, data, rows, batch_size, scalars, epoch, seed, done=None, originals=None):
         """One update for each ``batch_size`` of the rows, in their order.
 
         Parameters  data     {input: array, sample-first}; rows: row numbers into them
                     scalars  {name: one number per step}
-                    epoch, seed  the address of dropout masks
+                    epoch, seed  the address of dropout masks, with the row
+                    done     Steps to go on from, kept up to date after every step, also when an interrupt ends the run
+                    originals  the row numbers of the whole training set, where the data are a part of it; None: ``rows``
         Interrupts leave the last complete step: parameters and state change together, after the step was found finite.
         """
-        done = Steps()
+        done = Steps() if done is None else done
+        originals = rows if originals is None else originals
         for k, start in enumerate(range(0, len(rows), batch_size)):
             chosen = rows[start:start + batch_size]
             feeds = {name: storage_order(self.program.values[name], data[name][chosen]) for name in self.program.inputs
                      if name in data}
-            feeds.update(masks(self.program, chosen, epoch, seed, self.dtype))
+            feeds.update(masks(self.program, originals[start:start + batch_size], epoch, seed, self.dtype))
             feeds.update({name: values[k] for name, values in scalars.items()})
             run = Run(self.program, {**feeds, **self.parameters, **self.state}, self.dtype)
             outputs = run.outputs()
             loss, objective = float(outputs["L"]), float(outputs["J"])
             gradients = run.gradients()
             if not (np.isfinite(loss) and np.isfinite(objective) and all(np.isfinite(g).all() for g in gradients.values())):
-                done.failure = (k, run.first_non_finite() or "J")
+                done.failure = (done.done, run.first_non_finite() or "J")
                 return done
             new = run.update()
             bad = next((name for name, array in new.items() if not np.isfinite(array).all()), None)
             if bad is not None:
-                done.failure = (k, bad)
+                done.failure = (done.done, bad)
                 return done
-            self.parameters, self.state = ({name: new.get(name, array) for name, array in group.items()}
-                                           for group in (self.parameters, self.state))
-            done.done += 1
-            done.samples += len(chosen)
-            done.loss += len(chosen) * loss
-            done.objective += len(chosen) * objective
+            parameters, state = ({name: new.get(name, array) for name, array in group.items()}
+                                 for group in (self.parameters, self.state))
+            with uninterrupted():
+                self.parameters, self.state = parameters, state
+                done.add(len(chosen), loss, objective)
         return done
+
+
+@contextmanager
+def uninterrupted():
+    """SIGINT waits until the block is done, so that a step is applied and counted, or neither."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
+        yield
+        return
+    waiting = []
+    before = signal.signal(signal.SIGINT, lambda *how: waiting.append(how))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if waiting and callable(before):
+            before(*waiting[0])
 
 
 def storage_order(value, array):
