@@ -154,7 +154,7 @@ class Network:
     def derive(self, of=None, wrt=None, **how):
         """The equations of the gradients, named and in order: a Derivation, which prints itself.
 
-        Parameters  of    None: the objective; or the name of any equation, which gets a signal of 1 ("score": the one output)
+        Parameters  of    None: the objective; or the name of an equation, with a signal of 1 ("score": the one output)
                     wrt   names of parameters, variables or equations; None: all parameters
                     how   options of ``system``
 
@@ -171,7 +171,8 @@ class Network:
         system = self.system(**how)
         of = system.resolve("prediction" if of == "score" and "score" not in system else of)
         system = system.restricted([of])
-        return Derivation.of(system, {of: 1}, wrt or [p.name for p in self.parameters if p.name in system.variables], network=self)
+        wrt = wrt or [p.name for p in self.parameters if p.name in system.variables]
+        return Derivation.of(system, {of: 1}, wrt, network=self)
 
     # ------------------------------------------------------------------------------------------------ as text and data
 

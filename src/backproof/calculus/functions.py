@@ -77,7 +77,8 @@ class Function:
         return [placeholder(k) for k in range(self.arity)]
 
     def __repr__(self):
-        return self.name
+        """The name; a user's function shows its content too, since digests are made of this text."""
+        return self.name if FUNCTIONS.get(self.name) is self or self.value is None else f"{self.name}#{self.value.digest}"
 
 
 def elementwise(name, latex=None, *, value=None, derivative=None, kinks=None, switch=None, range=REAL, operands=None):
@@ -160,7 +161,7 @@ def _divide(x, y):
     value = as_number(as_node(y))
     if value == 0:
         raise ExpressionError("division by zero", where=f"{x.title()} / 0")
-    return product([x, reciprocal(y) if value is None else number(1 / value)])
+    return product([x, reciprocal(y) if value is None else broadcast(number(1 / value), as_node(y).indices)])
 
 
 def _power(x, power):

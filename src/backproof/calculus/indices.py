@@ -63,6 +63,9 @@ def merge(operands, where=None):
     for operand in operands:
         for index in operand.indices:
             other, owner = seen.setdefault(index.name, (index, operand))
+            if other != index and other.extent == index.extent:
+                raise ShapeError(f"two different indices are called {index.name!r}: one in {owner.title()}, one in "
+                                 f"{operand.title()}", where=where, fix="make the index once and use it in both")
             if other != index:
                 raise ShapeError(
                     f"index {index.name!r} has extent {other.extent} in {owner.title()} and {index.extent} in {operand.title()}",

@@ -33,7 +33,7 @@ class Node:
     Division, powers, comparisons and abs need elementwise functions and are attached where those are declared.
     """
 
-    __slots__ = ("data", "children", "indices", "digest", "__weakref__")
+    __slots__ = ("data", "children", "indices", "digest", "leaves", "__weakref__")
 
     @classmethod
     def _make(cls, data, children, indices):
@@ -44,6 +44,7 @@ class Node:
             node.data, node.children, node.indices = data, children, canonical(indices)
             content = repr((cls.__name__, data, [child.digest for child in children]))
             node.digest = blake2b(content.encode(), digest_size=8).hexdigest()
+            node.leaves = (node.title(),) if not children else tuple(sorted(set().union(*(c.leaves for c in children))))
             _interned[key] = node
         return node
 
@@ -52,8 +53,8 @@ class Node:
         return getattr(self, "name", None) or type(self).__name__.lower()
 
     def order(self):
-        """The sort key of commutative operands: leaves by name, then everything else by content."""
-        return (0, self.title(), self.digest) if not self.children else (1, type(self).__name__, self.digest)
+        """The sort key of commutative operands: leaves by name, then the rest by the names in it, last by content."""
+        return (1 if self.children else 0, self.leaves, self.digest)
 
     def __add__(self, other): return add([self, as_node(other)])
     def __radd__(self, other): return add([as_node(other), self])
@@ -81,6 +82,15 @@ def _field(position):
     return property(lambda self: self.data[position])
 
 
+class _Facts(tuple):
+    """Facts compared by what they print: Python's True == 1 == 1.0 would make one node of different ones."""
+    __slots__ = ()
+    __hash__ = tuple.__hash__
+
+    def __eq__(self, other):
+        return repr(self) == repr(other)
+
+
 class Variable(Node):
     """A tensor given from outside. Roles: input, target, weight, mask, parameter, scalar, state, noise, placeholder."""
     __slots__ = ()
@@ -91,7 +101,7 @@ class Variable(Node):
         if len(set(axes)) != len(axes):
             raise ShapeError(f"{name} has an index twice: {', '.join(i.name for i in axes)}",
                              fix="give a square matrix its second index by index.primed()")
-        return cls._make((name, axes, role, bool(integer), tuple(facts)), (), axes)
+        return cls._make((name, axes, role, bool(integer), _Facts(facts)), (), axes)
 
 
 class Ref(Node):
@@ -112,7 +122,7 @@ class Extent(Node):
         return cls._make((symbol, power), (), ())
 
     def order(self):
-        return (-1, self.symbol, self.digest)
+        return (-1, (self.symbol,), self.digest)
 
 
 class Einsum(Node):
@@ -306,6 +316,10 @@ def product(factors, out=None):
     if coefficient == -1 and len(flat) == 1 and isinstance(flat[0], Add):                   # −(a − b) is b − a
         coefficient, flat = Fraction(1), [add(flat[0].children, [-c for c in flat[0].coefficients])]
     flat += [Extent(symbol, power) for symbol, power in powers.items() if power]
+    covered = {index for factor in flat for index in factor.indices}
+    kept = tuple(index for index in out if index in covered)
+    if kept != out and len(kept) < len(covered):            # a sum is taken first, and repeated by a product of its own:
+        flat = [_einsum(Fraction(1), tuple(sorted(flat, key=Node.order)), kept)]     # so a later sum counts what it repeats
     return _einsum(coefficient, tuple(sorted(flat, key=Node.order)), out)
 
 
@@ -354,9 +368,12 @@ def add(terms, coefficients=None, out=None):
 
 def resolve_index(node, index):
     """An index of the node, given as Index, name or letter; otherwise an error that lists what there is."""
-    for candidate in node.indices:
-        if index == candidate or index in (candidate.name, candidate.letter):
-            return candidate
+    found = [i for i in node.indices if index in (i, i.name)] or [i for i in node.indices if index == i.letter]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ShapeError(f"{node.title()} has {len(found)} indices of the letter {index!r}",
+                         where=f"they are called {', '.join(i.name for i in found)}", fix="give the index by its name")
     name = index.name if isinstance(index, Index) else index
     raise ShapeError(f"{node.title()} has no index {name!r}",
                      where=f"its indices are {', '.join(i.name for i in node.indices) or 'none'}")
@@ -401,6 +418,8 @@ def one_hot(ids, index):
     """[ids = index]."""
     if not getattr(ids, "integer", True):
         raise ShapeError(f"{ids.title()} is not an integer tensor", fix="declare it with integer=True")
+    if index in ids.indices:
+        raise ShapeError(f"{ids.title()} has the index {index.name!r} already", fix="look up under an index of its own")
     return OneHot(ids, index)
 
 
@@ -429,6 +448,7 @@ def join(operands, along, index):
     """Operands laid end to end: ``along`` names each operand's own index, ``index`` the joined one."""
     along = tuple(along)
     extents = [a.extent for a in along]
+    _fixed("joined", index, *along)
     if sum(extents) != index.extent:
         raise ShapeError(f"{' + '.join(map(str, extents))} entries do not fill index {index.name!r} of extent {index.extent}")
     rest = set().union(*(set(o.indices) - {a} for o, a in zip(operands, along)))
@@ -438,9 +458,16 @@ def join(operands, along, index):
     return Join._make((index, along), operands, (*rest, index))
 
 
+def _fixed(what, *indices):
+    for index in indices:
+        if not isinstance(index.extent, int):
+            raise ShapeError(f"index {index.name!r} of extent {index.extent} cannot be {what}", fix="an extent known beforehand")
+
+
 def slice_(x, index, start, new):
     """Entries start … start + extent(new) − 1 of x along an index, addressed by ``new``."""
     index = resolve_index(x, index)
+    _fixed("sliced", index, new)
     if start < 0 or start + new.extent > index.extent:
         raise ShapeError(f"entries {start} to {start + new.extent - 1} do not lie in index {index.name!r} of extent {index.extent}")
     if is_zero(x):
@@ -454,11 +481,17 @@ def slice_(x, index, start, new):
     return Slice._make((index, start, new), (x,), [new if i == index else i for i in x.indices])
 
 
+def _temporal(index):
+    if index.kind != "time":
+        raise ShapeError(f"index {index.name!r} is of kind {index.kind!r}; steps are taken along time alone")
+
+
 def shift(x, time, step, edge):
     """x at the step before (step=+1) or after (step=−1); outside stands ``edge``."""
     if step not in (1, -1):
         raise ShapeError(f"a shift goes one step, +1 or -1, not {step}", fix="shift several times")
     x, edge = as_node(x), as_node(edge)
+    _temporal(time)
     if time not in x.indices:
         raise ShapeError(f"{x.title()} has no time index {time.name!r} to shift along")
     edge = broadcast(edge, set(x.indices) - {time})
@@ -483,6 +516,7 @@ def edge(x, time, which):
     if which not in ("first", "last"):
         raise ShapeError(f"an edge is 'first' or 'last', not {which!r}")
     time = resolve_index(x, time)
+    _temporal(time)
     if isinstance(x, Shift) and x.time == time and (x.step > 0) == (which == "first"):
         return x.edge
     if is_zero(x):

@@ -67,7 +67,7 @@ class System:
     def define(self, name, expression, *, axes=None, **about):
         """Name an expression; returns its Ref. A bare Ref or variable gets an alias instead of a second name."""
         expression = as_node(expression)
-        if name in self.equations or name in self.aliases:
+        if name in self:
             raise ExpressionError(f"the name {name!r} is taken", where=repr(expression), fix="choose another name")
         if isinstance(expression, (Ref, Variable)):
             self.aliases[name] = expression.name
@@ -79,6 +79,8 @@ class System:
         return self.append(Equation(name, expression, axes, **about))
 
     def append(self, equation):
+        if equation.name in self:
+            raise ExpressionError(f"the name {equation.name!r} is taken", where=repr(equation), fix="choose another name")
         self.equations[equation.name] = equation
         coefficient, core = split_coefficient(equation.expression)
         if core.children and not is_zero(core):
@@ -123,7 +125,7 @@ class System:
     def ref(self, name):
         """A leaf for an equation or variable by name."""
         name = self.resolve(name)
-        return self.equations[name].ref if name in self.equations else self.variables[name]
+        return self[name].ref if name in self.equations or name not in self.variables else self.variables[name]
 
     @property
     def variables(self):

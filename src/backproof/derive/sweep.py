@@ -59,7 +59,7 @@ def sweep(system, seeds, wrt, *, mean_over=None, naming=adjoint_name):
     """
     out = Sweep(system.copy())
     variables = system.variables
-    wrt = [system.resolve(name) for name in wrt]
+    asked, wrt = wrt, [system.resolve(name) for name in wrt]
     for name in (*wrt, *seeds):
         if system.resolve(name) not in system.equations and name not in variables:
             raise DerivationError(f"there is nothing called {name!r} to differentiate",
@@ -84,10 +84,13 @@ def sweep(system, seeds, wrt, *, mean_over=None, naming=adjoint_name):
     def close(name, axes, role, layer):
         """The adjoint that consumers put upstream: its Ref, or the value itself where that is plain."""
         value = _sum(collected[name], axes)
-        if consumers.get(name, set()) <= processed and name not in wrt and _plain(value):
+        if consumers.get(name, set()) <= processed and name not in wrt and role != "pre_activation" and _plain(value):
             out.inlined[name] = value
             return value
         adjoint = naming(name, role)
+        if adjoint in system:
+            raise DerivationError(f"the name {adjoint!r} of an adjoint is taken", where=repr(system[adjoint]),
+                                  fix="a second sweep of one system wants its own naming=")
         out.adjoints[name] = adjoint
         emitted.append((name, adjoint, axes, role, layer))
         return Ref(adjoint, axes)
@@ -102,8 +105,12 @@ def sweep(system, seeds, wrt, *, mean_over=None, naming=adjoint_name):
             if consumers[leaf] <= processed:                       # a layer's gradients stand right after its δ
                 close(leaf, variables[leaf].axes, variables[leaf].role, equation.layer)
     for leaf in wrt:
-        if leaf not in out.adjoints and leaf in variables and leaf not in seeds:      # nothing depends on it
-            close(leaf, variables[leaf].axes, variables[leaf].role, None)
+        if leaf not in out.adjoints:                                                  # nothing depends on it: zero
+            about = system.equations.get(leaf) or variables[leaf]
+            collected.setdefault(leaf, [])
+            close(leaf, about.axes, about.role, getattr(about, "layer", None))
+
+    out.adjoints.update({name: out.adjoints[leaf] for name, leaf in zip(asked, wrt)})
 
     aliases = {}
     for name, adjoint, axes, role, layer in emitted:
@@ -152,8 +159,8 @@ def _simplify(system, value):
         if isinstance(node, Map) and node.function is sigmoid:
             named = system.name_of(sigmoid(-node.children[0]))
             return None if named is None else 1 - named
-    for candidate in (expand(transform(value, reflect)), expand(value), factor_out(value)):
-        candidate = system.fold(candidate)
+    for form in (lambda v: expand(transform(v, reflect)), expand, factor_out):
+        candidate = system.fold(form(value))
         if size(candidate) < size(value):
             value = candidate
     return value
@@ -182,13 +189,17 @@ class _Flow:
             if carries and self.mean_over not in operand.indices:
                 factors.append(extent(self.mean_over, -1))
             elif self.mean_over in operand.indices and self.mean_over not in upstream.indices:
-                raise DerivationError("samples are mixed: an error signal per sample does not exist",
-                                      where=f"{operand!r} is summed over the samples before the loss",
-                                      fix="use statistics of one sample (layer_norm), not of the batch")
+                raise self.mixed(operand)
         result = product(factors, out=operand.indices)
         if set(result.indices) != set(operand.indices):
             raise DerivationError(f"the adjoint of {operand!r} has other indices than it", where=repr(result))
         return result
+
+    @staticmethod
+    def mixed(node):
+        return DerivationError("samples are mixed: an error signal per sample does not exist",
+                               where=f"{node!r} meets other samples before the loss",
+                               fix="use statistics of one sample (layer_norm), not of the batch")
 
     def into(self, node, upstream, steps, deliver, consumer):
         stack = [(node, upstream, steps)]
@@ -227,6 +238,8 @@ class _Flow:
                 partial = winner * reciprocal(total(winner, node.over))
             yield x, node.kind, self.times(g, [partial], x), partial
         elif isinstance(node, Rename):
+            if self.mean_over in dict(node.pairs):
+                raise self.mixed(node)
             yield node.operand, "rename", rename(g, {new: old for old, new in node.pairs}), ONE
         elif isinstance(node, Join):
             position = 0

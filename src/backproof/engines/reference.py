@@ -36,12 +36,19 @@ def _sigmoid(x):
 
 
 def _softplus(x):
-    return _maximum(x, np.zeros((), x.dtype)) + np.log1p(np.exp(_negative_magnitude(x)))
+    return np.where(x.real < 0, 0, x) + _log1p(np.exp(_negative_magnitude(x)))
+
+
+def _log1p(x):
+    if not np.iscomplexobj(x):
+        return np.log1p(x)
+    # NumPy's complex log1p takes the logarithm of |1 + x|, which drops a small x
+    return np.log1p(x.real * (2 + x.real) + x.imag**2) / 2 + 1j * np.arctan2(x.imag, 1 + x.real)
 
 
 def _maximum(a, b):
     if np.iscomplexobj(a) or np.iscomplexobj(b):
-        return np.where((a.real < b.real) | np.isnan(b.real), b, a)
+        return np.where((a.real > b.real) | np.isnan(a.real), a, b)         # a tie is b's, as the derivative declares
     return np.maximum(a, b)
 
 
@@ -340,11 +347,13 @@ class Session:
         """
         done = Steps() if done is None else done
         originals = rows if originals is None else originals
+        steps = next((data[name].shape[1] for name, value in self.program.inputs.items()
+                      if name in data and value.axes[:1] and value.axes[0].kind == "time"), None)
         for k, start in enumerate(range(0, len(rows), batch_size)):
             chosen = rows[start:start + batch_size]
             feeds = {name: storage_order(self.program.values[name], data[name][chosen]) for name in self.program.inputs
                      if name in data}
-            feeds.update(masks(self.program, originals[start:start + batch_size], epoch, seed, self.dtype))
+            feeds.update(masks(self.program, originals[start:start + batch_size], steps, epoch, seed, self.dtype))
             feeds.update({name: values[k] for name, values in scalars.items()})
             run = Run(self.program, {**feeds, **self.parameters, **self.state}, self.dtype)
             outputs = run.outputs()
@@ -390,13 +399,14 @@ def storage_order(value, array):
     return array
 
 
-def masks(program, rows, epoch, seed, dtype):
-    """The dropout masks of a minibatch, by original row."""
+def masks(program, rows, steps, epoch, seed, dtype):
+    """The dropout masks of a minibatch, by original row; unit j of step t takes draw t · units + j of its row."""
     feeds = {}
     for name, value in program.inputs.items():
         for fact in value.facts:
             if isinstance(fact, tuple) and fact[0] == "dropout":
                 _, layer, rate = fact
-                units = value.axes[-1].extent
-                feeds[name] = dropout_mask(seed, epoch, rows, units, layer, rate, dtype)
+                shape = [steps if index.kind == "time" else index.extent for index in value.axes if index.kind != "sample"]
+                drawn = dropout_mask(seed, epoch, rows, int(np.prod(shape)), layer, rate, dtype)
+                feeds[name] = storage_order(value, drawn.reshape(len(rows), *shape))
     return feeds

@@ -10,7 +10,7 @@ Gives   a Program. Three passes: (1) every equation becomes *definitions*, one f
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from ..calculus import (Add, Edge, Einsum, Extent, Index, Join, Map, OneHot, Reduce, Ref, Rename, Scaled, Shift, Slice,
+from ..calculus import (FUNCTIONS, Add, Edge, Einsum, Extent, Index, Join, Map, OneHot, Reduce, Ref, Rename, Scaled, Shift, Slice,
                         Variable, as_number, product, rename, shift)
 from ..calculus.indices import canonical
 from ..errors import ProgramError
@@ -88,7 +88,7 @@ class _Lowering:
         wanted = [*outputs, *gradients.values(), *updates]
         for name in self.system.needed_for(wanted):
             self.resolve(name)
-        give = {name: self.resolve(name) for name in outputs}
+        give = {name: self.given(name) for name in outputs}
         kept = {op.value for op in give.values()}
         gradient_values = {p: self.stored(name) for p, name in gradients.items()}
         replaces = {self.stored(name): old for name, old in updates.items()}
@@ -136,6 +136,12 @@ class _Lowering:
         self.owner = keep
         self.operands.setdefault(equation.expression, operand)
         return operand
+
+    def given(self, name):
+        """An output: as it lies, or copied where a view has its axes in another order than the equation."""
+        operand, resolved = self.resolve(name), self.system.resolve(name)
+        axes = (self.system.equations.get(resolved) or self.variables[resolved]).axes
+        return operand if operand.labels == tuple(axes) else self.copied(operand, axes, name)
 
     def variable(self, variable):
         storage = STORAGE.get(variable.role, "input")
@@ -188,7 +194,7 @@ class _Lowering:
     def simple(self, node, name, axes):
         """The definition of a node that is one instruction by itself: reductions, products, lookups, joins."""
         if isinstance(node, Reduce):
-            return Definition(name, axes, "reduce", self.tree(node.operand, {}), how=node.kind)
+            return self.reduction(name, axes, node.operand, node.over, node.kind)
         if isinstance(node, OneHot):
             return Definition(name, axes, "onehot", operands=(self.materialise(node.ids),), index=node.index)
         if isinstance(node, Join):
@@ -221,7 +227,7 @@ class _Lowering:
                     leaf = Ref(gathered, looked)
                     self.resolved[gathered] = Operand(gathered, tuple((i, 0) for i in looked))
                     return self.sum_of(product([leaf, *left], out=out), name, axes)
-            else:                                                                     # its adjoint
+            elif not set(hot.ids.indices) & set(out):                                 # its adjoint
                 own = set(hot.ids.indices)
                 keep = canonical((*out, *own))
                 source = product(rest, out=[i for i in keep if i != hot.index])
@@ -237,14 +243,14 @@ class _Lowering:
                     factors[k] = product([factor], out=set(factor.indices) - alone)
                     return self.sum_of(product(factors, out=out), name, axes)
         if len(factors) == 1:
-            return Definition(name, axes, "reduce", self.tree(factors[0], {}), how="sum")
+            return self.reduction(name, axes, factors[0], summed, "sum")
         if len(factors) == 2:
             a, b = factors
             if a.indices != b.indices:
                 return Definition(name, axes, "dense", ("acc",), (self.materialise(a), self.materialise(b)))
-            return Definition(name, axes, "reduce", self.tree(product(factors), {}), how="sum")
+            return self.reduction(name, axes, product(factors), summed, "sum")
         if all(set(f.indices) == set(factors[0].indices) for f in factors):
-            return Definition(name, axes, "reduce", self.tree(product(factors), {}), how="sum")
+            return self.reduction(name, axes, product(factors), summed, "sum")
         # more factors: multiply those that lie within another first, else contract the pair with the smallest result
         pairs = [(j, k) for k in range(len(factors)) for j in range(k)]
         def joined(pair):                                                                          # noqa: E306
@@ -258,6 +264,12 @@ class _Lowering:
         pair = product([factors[j], factors[k]], out=(set(factors[j].indices) | set(factors[k].indices)) & needed)
         leaf = self.leaf(pair)
         return self.sum_of(product([leaf, *(f for m, f in enumerate(factors) if m not in (j, k))], out=out), name, axes)
+
+    def reduction(self, name, axes, node, over, how):
+        tree = self.tree(node, {})
+        if not set(over) <= set().union(*(operand.labels for operand in leaves(tree))):
+            tree = self.materialise(node)              # it repeats along what is reduced: the repetition counts
+        return Definition(name, axes, "reduce", tree, how=how)
 
     def leaf(self, node):
         """A node made a value now, and a Ref to it."""
@@ -317,8 +329,8 @@ class _Lowering:
         return Operand(operand.value, tuple((label, offset - node.step) if label == node.time else (label, offset)
                                             for label, offset in operand.axes))
 
-    def copied(self, operand, axes):
-        name = self.fresh()
+    def copied(self, operand, axes, owner=None):
+        name = self.fresh(owner)
         self.values[name] = Value(name, tuple(axes))
         self.definitions[name] = Definition(name, tuple(axes), "map", ("copy", operand))
         return Operand(name, tuple((i, 0) for i in axes))
@@ -358,10 +370,10 @@ class _Lowering:
             return result
         if isinstance(node, Map):
             function = node.function
-            known = function.name in self.kernels or function.value is None
-            if not known:
+            built_in = FUNCTIONS.get(function.name) is function            # a user's function may have the name of another
+            if function.value is not None and not (built_in and function.name in self.kernels):
                 return self.tree(function.expand(node.children), memo)
-            if function.name not in WORDS and function.name not in self.kernels:
+            if not built_in or function.name not in WORDS and function.name not in self.kernels:
                 raise ProgramError(f"there is no word for the function {function.name!r}",
                                    fix="give it a value, an expression of known functions")
             return (function.name, *(self.tree(child, memo) for child in node.children))
@@ -406,7 +418,7 @@ class _Lowering:
         definition.tree = _replace(definition.tree, operand, relabelled, {})
         if inner.op == "dense":
             bound = _bound(inner) - set(inner.axes)
-            clash = {i: i.primed() for i in bound if i in definition.axes}
+            clash = {i: _unused(i, {*bound, *definition.axes}) for i in bound if i in definition.axes}
             definition.op, definition.product = "dense", tuple(o.relabel({**mapping, **clash}) for o in inner.product)
 
     # ------------------------------------------------------------------------------------------ pass 3: instructions
@@ -446,6 +458,12 @@ def _reads_itself(definition):
 
 def _is_view(node):
     return isinstance(node, (Ref, Variable, Extent, Rename, Slice, Shift, Edge, Scaled))
+
+
+def _unused(index, taken):
+    while index in taken:
+        index = index.primed()
+    return index
 
 
 def _bound(definition):

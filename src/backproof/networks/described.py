@@ -78,7 +78,7 @@ def _interval(given):
     """A range with infinities as words, since JSON has no number for them."""
     if isinstance(given, str):
         return given
-    return [x if isinstance(x, str) or abs(x) < float("inf") else str(x) for x in given]
+    return [x if isinstance(x, str) else float(x) if abs(x) < float("inf") else str(float(x)) for x in given]
 
 
 def _read_interval(given):
@@ -378,10 +378,10 @@ def _tape(one, scope, indices, functions, units):
     def leaf(node):
         if node in inputs:
             return ["input", inputs.index(node)]
+        if isinstance(node, c.Ref) and node.name in symbols:                  # by symbol: it may be defined later
+            return ["ref", symbols[node.name], [index(i) for i in node.indices]]
         if node in results:
             return ["call", results[node]]
-        if isinstance(node, c.Ref) and node.name in symbols:
-            return ["later", symbols[node.name], [index(i) for i in node.indices]]
         if node is scope.mask:
             return ["mask"]
         raise SpecError(f"the layer {one.kind!r} reads {node.name!r}, which is not its own", fix="use scope.parameter")
@@ -418,11 +418,11 @@ def _play(record, functions, scope, inputs):
             return inputs[data[1]]
         if data[0] == "call":
             return results[data[1]]
-        if data[0] == "later":
+        if data[0] == "ref":
             return c.Ref(scope.named(data[1]), [index(i) for i in data[2]])
         if data[0] == "mask" and scope.mask is not None:
             return scope.mask
-        raise unknown(ModelFileError, "leaf", data[0], ["input", "call", "later"])
+        raise unknown(ModelFileError, "leaf", data[0], ["input", "call", "ref"])
     reader, units = _Reader(tape["nodes"], leaf, index, functions), {None: scope.own}
     for word, *data in tape["calls"]:
         if word == "unit":

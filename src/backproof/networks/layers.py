@@ -56,8 +56,9 @@ class Layer:
         super().__init_subclass__(**more)
         cls.__repr__ = Layer.__repr__               # before the dataclass writes one with every default in it
         if word is not None:
-            cls.kind = word
             KINDS[word] = cls
+        if "kind" not in cls.__dict__:
+            cls.kind = word or cls.__name__.lower()
 
     def forward(self, scope, x):
         """Write the layer's equations; returns the node that the next layer reads."""
@@ -86,7 +87,8 @@ class Layer:
                 changes[option] = whole(value)
                 if changes[option] is None:
                     raise SpecError(f"{option} = {value!r}", fix="give a whole number of at least 1")
-        return replace(self, **{name: value for name, value in changes.items() if getattr(self, name) is not value})
+        own = {f.name for f in fields(self)}
+        return replace(self, **{name: value for name, value in changes.items() if name in own})
 
 
 def strength(option, value):

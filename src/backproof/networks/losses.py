@@ -73,8 +73,8 @@ class Loss:
         """Raise RangeError with the mend where the outputs' range does not suit."""
         if self.admits(given):
             return
-        fits = [word for word in ("softmax", "sigmoid", "softplus", "exp", "tanh", *ACTIVATIONS)
-                if self.admits(range_of(word))]
+        fits = [word for word in ("exp", "softplus", *ACTIVATIONS) if self.admits(range_of(word))]
+        fits.sort(key=lambda word: range_of(word) != self.takes)
         takes = {SIMPLEX: "outputs on the simplex"}.get(self.takes) or f"outputs in {range_text(self.takes)}"
         fix = f"end the network with {' or '.join(dict.fromkeys(fits[:2]))}" if fits else None
         if self.alone and given == SIMPLEX:

@@ -166,8 +166,8 @@ class Scope:
 
     def noise(self, symbol, axes, rate):
         """A dropout factor over the axes (storage order); drawn anew for each sample and epoch."""
-        variable = Variable(self.named(symbol), axes, "noise")
         number = len(self.assembly.noises) + 1
+        variable = Variable(self.named(symbol), stored(axes), "noise", facts=(("dropout", number, rate),))
         self.assembly.noises.append(Noise(variable.name, variable.axes, rate, number, self.label))
         self.journal.append(("noise", variable, symbol, rate))
         return variable

@@ -83,7 +83,7 @@ class _Part:
             make, tokens = makers[tokens[0]], tokens[1:]
         elif tokens[0] in self.activations():
             make = Activation
-        elif NUMBER.fullmatch(tokens[0]):
+        elif NUMBER.fullmatch(tokens[0]) or "=" in tokens[0]:
             make = Dense
         else:
             raise unknown(SpecError, "word", tokens[0], [*makers, "bi", *self.activations()], self.where)
@@ -113,7 +113,9 @@ class _Part:
         while tokens:
             token = tokens.pop(0)
             key, equals, value = token.partition("=")
-            if equals or key in keys and tokens and key not in self.activations():
+            if key in keys and not equals and not tokens:
+                raise SpecError(f"{key} has no value", where=self.where, fix=f"{key}=…")
+            if equals or key in keys and key not in self.activations():
                 if key not in keys:
                     raise unknown(SpecError, "option", key, [*keys, *flags], self.where)
                 value = value if equals else tokens.pop(0)

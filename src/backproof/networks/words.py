@@ -16,7 +16,16 @@ def unknown(kind_of_error, what, word, known, where=None):
     """The error for a word nobody knows: the nearest one is the mend, else the whole list."""
     close = nearest(word, known)
     return kind_of_error(f"unknown {what} {str(word)[:80]!r}", where=where,
-                         fix=f"did you mean {close!r}?" if close else f"one of {', '.join(known)}")
+                         fix=f"did you mean {close!r}?" if close else f"one of {listed(known)}")
+
+
+def listed(known, most=16):
+    """
+    >>> listed("abc", most=2)
+    'a, b, …'
+    """
+    known = list(known)
+    return ", ".join(known if len(known) <= most else [*known[:most], "…"])
 
 
 def whole(value):

@@ -99,7 +99,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def train(session, data, n, optimizer, options, *, seed, history=None, validate=None, callbacks=(), start=(0, 0), layer_of=None,
-          rows=None, stopping=None, more_scalars=None, checkpoints=None, progress=None):
+          rows=None, links=None, stopping=None, more_scalars=None, checkpoints=None, progress=None):
     """Run epochs on a session.
 
     Parameters  data       {input: array, sample-first}, weights "w" included where the program has them
@@ -107,6 +107,7 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
                 validate   function(parameters) -> validation loss or {column: number}, or None
                 callbacks  functions(record) called after every epoch; a true result ends the run
                 start      (epoch, step) to go on from
+                links      function(epoch, step in the epoch) -> ξ[t], where the adjoint is truncated
                 stopping   the rule of stopping; None: Patience by the options
                 more_scalars  function(rows in order) -> {scalar input: one number per step}
                 checkpoints   object with ``every`` (steps between its looks) and look(progress, …); may raise Interrupted
@@ -129,6 +130,8 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
         numbers = [{"eta": options.learning_rate * rate(step + k, progress.total) * stopping.scale, **optimizer.at(step + k + 1)}
                    for k in range(per_epoch)]
         scalars = {name: np.array([at[name] for at in numbers]) for name in numbers[0]}
+        if links is not None:
+            scalars["xi"] = np.stack([links(epoch, k) for k in range(per_epoch)])
         scalars.update(more_scalars(chosen) if more_scalars else {})
         while progress.within.done < per_epoch:
             look()
