@@ -319,7 +319,7 @@ class Model:
             self._programs[key] = lower(system, ["L", "J"], updates=replaces, gradients=gradients, kernels=self.engine.kernels)
         return self._programs[key]
 
-    def _fit_lbfgs(self, fed, options, validate, callbacks, continued):
+    def _fit_lbfgs(self, fed, options, validate, callbacks, continued, **limits):
         if self.network.noises:
             raise OptionError("lbfgs needs the same objective at every call, and this network has dropout",
                               fix="optimizer='adam', or a network without dropout")
@@ -331,7 +331,7 @@ class Model:
             return float(run.outputs()["J"]), run.gradients()
         self.history = self.history if continued else History()
         found, _ = minimise(objective, self._arrays, iterations=options.epochs, history=self.history, validate=validate,
-                            callbacks=callbacks)
+                            callbacks=callbacks, **limits)
         return self.set_parameters(**found)
 
     # ------------------------------------------------------------------------------------------ files
