@@ -551,6 +551,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     @available_if(_has_probabilities)
     def predict_log_proba(self, X):
         """Logarithms of the probabilities, computed from the pre-activations: never log(0)."""
+        check_is_fitted(self, "model_")
         if self.out_activation_ not in ("softmax", "logistic") or self.out_activation_ == "logistic" and self.n_outputs_ > 1:
             with np.errstate(divide="ignore"):
                 return np.log(self.predict_proba(X))
@@ -560,8 +561,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         z = z - z.max(axis=1, keepdims=True)
         return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
 
-    @_managed
     @available_if(_stochastic)
+    @_managed
     def partial_fit(self, X, y, sample_weight=None, classes=None):
         """One epoch over the rows given, with the optimizer's state of the calls before; ``classes`` in the first call."""
         if not hasattr(self, "model_") and classes is None:
@@ -642,8 +643,8 @@ class MLPRegressor(RegressorMixin, Perceptron):
         scores = self._scores(X)
         return scores[:, 0] if self.n_outputs_ == 1 else scores
 
-    @_managed
     @available_if(_stochastic)
+    @_managed
     def partial_fit(self, X, y, sample_weight=None):
         """One epoch over the rows given, with the optimizer's state of the calls before."""
         return self._fit(X, y, sample_weight, one_epoch=True)
