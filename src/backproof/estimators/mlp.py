@@ -215,7 +215,6 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         fed = Feeds({"target": self._form(), **({"weighted": True} if weights is not None else {})},
                     {"x": SparseRows(X, X.dtype) if hasattr(X, "tocsr") else np.ascontiguousarray(X), "y": self._stored(targets),
                      **({"w": scaled} if weights is not None else {})}, X.shape[0])
-        before = len(self.loss_curve_)
         watch = _Watch(self, held, report)
         try:
             if self.solver == "lbfgs":
@@ -223,7 +222,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
             else:
                 self._run_steps(fed, rows, weights, watch, again, one_epoch)
         finally:
-            self._record(before, n)
+            self._record(watch.records, n)
         if self.verbose and model.history.stopped and not one_epoch:
             print(f"{model.history.stopped} Stopping.")
         if self.n_iter_ == self.max_iter and not one_epoch and not model.history.stopped.startswith(("Training", "Validation")):
@@ -262,12 +261,8 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         if "CONVERGENCE" in self.model_.history.stopped:
             self.model_.history.stopped = f"Training converged: {self.model_.history.stopped}"
 
-    def _record(self, before, n):
+    def _record(self, records, n):
         """scikit-learn's attributes after a fit, complete or not."""
-        history = self.model_.history
-        records = history.records[before:] if len(history.records) >= before else history.records
-        if len(history.records) < before or before and not records:
-            records = history.records if len(history.records) < before else []
         self.n_iter_ = len(records)
         self.t_ += n * len(records)
         self.loss_curve_ = [*self.loss_curve_, *(record["objective"] for record in records)]
@@ -373,8 +368,8 @@ class _Watch:
     """What is looked at after every epoch: validation score and loss, a printed line, scikit-learn's callbacks."""
 
     def __init__(self, estimator, held, report):
-        self.estimator, self.report, self.parameters = estimator, report, None
-        self.held = held
+        self.estimator, self.report, self.held = estimator, report, held
+        self.parameters, self.records = None, []
 
     def measure(self, parameters):
         self.parameters = parameters
@@ -393,8 +388,9 @@ class _Watch:
         return {"validation_loss": loss, "validation_score": float(estimator._quality(targets, scores, weights))}
 
     def after(self, record):
+        self.records.append(record)
         if self.estimator.verbose:
-            print(f"Iteration {record['epoch'] + 1}, loss = {record['objective']:.8f}")
+            print(f"Iteration {len(self.records)}, loss = {record['objective']:.8f}")
             if record.get("validation_score") is not None:
                 print(f"Validation score: {record['validation_score']:f}")
         return bool(self.report(record, self.parameters))
