@@ -308,6 +308,10 @@ class Model:
             train(session, fed.arrays, fed.n, optimizer, options, seed=self.seed, history=self.history, validate=validate,
                   callbacks=callbacks, layer_of=self._layer_of(), rows=rows, links=links.draw if links else None,
                   stopping=stopping, more_scalars=more_scalars, checkpoints=checkpoints, progress=progress)
+        except KeyboardInterrupt:
+            if checkpoints is not None:
+                checkpoints.last_words(progress, session, self.history, stopping)
+            raise
         finally:
             self._arrays = {name: np.asarray(array) for name, array in session.parameters.items()}
             self._training = signature, session.state, (progress.epoch, progress.steps)

@@ -5,10 +5,6 @@ Gives   the program's outputs, gradients and updated values, in float32, float64
         its branch by the real part, so the complex step runs through everything.
 """
 
-import signal
-import threading
-from contextlib import contextmanager
-
 import numpy as np
 
 from ..calculus import Index
@@ -16,7 +12,7 @@ from ..errors import EngineError, ShapeError
 from ..lower import WORDS
 from ..lower.instructions import FIRST
 from .generator import dropout_mask
-from .steps import Steps
+from .steps import Steps, uninterrupted
 
 __all__ = ["name", "kernels", "Run", "Session", "WORD", "storage_order", "masks"]
 
@@ -373,22 +369,6 @@ class Session:
                 self.parameters, self.state = parameters, state
                 done.add(len(chosen), loss, objective)
         return done
-
-
-@contextmanager
-def uninterrupted():
-    """SIGINT waits until the block is done, so that a step is applied and counted, or neither."""
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
-        yield
-        return
-    waiting = []
-    before = signal.signal(signal.SIGINT, lambda *how: waiting.append(how))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        if waiting and callable(before):
-            before(*waiting[0])
 
 
 def storage_order(value, array):

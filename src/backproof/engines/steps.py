@@ -1,8 +1,11 @@
 """What a run of training steps gives, in every engine."""
 
+import signal
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-__all__ = ["Steps"]
+__all__ = ["Steps", "uninterrupted"]
 
 
 @dataclass
@@ -26,3 +29,19 @@ class Steps:
         self.samples += samples
         self.loss += samples * loss
         self.objective += samples * objective
+
+
+@contextmanager
+def uninterrupted():
+    """SIGINT waits until the block is done, so that a step is applied and counted, or neither."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
+        yield
+        return
+    waiting = []
+    before = signal.signal(signal.SIGINT, lambda *how: waiting.append(how))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if waiting and callable(before):
+            before(*waiting[0])

@@ -48,7 +48,7 @@ class Checkpoint:
 class Checkpoints:
     """A folder of checkpoints.
 
-    Parameters  folder    made where it is missing
+    Parameters  folder    made where it is missing; None: only the time limit is watched
                 every     steps between two looks at the clock and at ``stop``
                 seconds   between two checkpoints; 0 writes one at every look
                 keep      how many are kept
@@ -62,7 +62,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder, *, every=100, seconds=60.0, keep=2, time_limit=None):
-        self.folder, self.every, self.seconds, self.keep = os.fspath(folder), every, seconds, keep
+        self.folder, self.every, self.seconds, self.keep = None if folder is None else os.fspath(folder), every, seconds, keep
         self.time_limit, self.began = time_limit, time.monotonic()
         self.identity, self.reason, self.lock = None, None, None
         self.written, self.last = None, time.monotonic()
@@ -72,6 +72,8 @@ class Checkpoints:
     def begin(self, identity):
         """Own the folder, and sweep what a killed process left in it. ``identity`` says which run this is."""
         self.identity = identity
+        if self.folder is None:
+            return
         try:
             os.makedirs(self.folder, exist_ok=True)
             self._take_lock()
@@ -95,6 +97,13 @@ class Checkpoints:
             os.close(handle)
             raise FileProblem(f"another run writes this folder: {shown(owner)}", where=shown(self.folder, 200),
                               fix="wait for it, or choose another folder", state="nothing was trained") from None
+        try:
+            same = os.stat(os.path.join(self.folder, ".lock")).st_ino == os.fstat(handle).st_ino
+        except FileNotFoundError:
+            same = False
+        if not same:                                       # its owner was just going, and took the file along
+            os.close(handle)
+            return self._take_lock()
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
         self.lock = handle
@@ -102,8 +111,10 @@ class Checkpoints:
     def close(self):
         """Give the folder free."""
         if self.lock is not None:
-            os.close(self.lock)
-            self.lock = None
+            handle, self.lock = self.lock, None
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(self.folder, ".lock"))
+            os.close(handle)
 
     def __del__(self):
         with contextlib.suppress(Exception):
@@ -112,6 +123,8 @@ class Checkpoints:
     def steps(self):
         """The steps of the checkpoints that lie in the folder, ascending. Clocks do not matter."""
         with contextlib.suppress(FileNotFoundError):
+            if self.folder is None:
+                return []
             return sorted(int(match[1]) for match in map(NAME.fullmatch, os.listdir(self.folder)) if match)
         return []
 
@@ -155,10 +168,17 @@ class Checkpoints:
             self.write(Checkpoint(session.parameters, session.state, progress, history, stopping.state()))
         if self.reason and progress.epoch < progress.end:
             reason, self.reason = self.reason, None
-            raise Interrupted(progress.steps, reason)
+            raise Interrupted(progress.steps, reason, progress.best)
+
+    def last_words(self, progress, session, history, stopping):
+        """A checkpoint of the last complete step of a run that was interrupted."""
+        if progress.steps != self.written and progress.epoch < progress.end:
+            self.write(Checkpoint(session.parameters, session.state, progress, history, stopping.state()))
 
     def write(self, checkpoint):
         """Write one, then delete what is older than the last ``keep``."""
+        if self.folder is None:
+            return
         progress = checkpoint.progress
         tensors = {f"{kind}/{name}": array for kind, group in
                    (("parameters", checkpoint.parameters), ("state", checkpoint.state), ("best", progress.best or {}))

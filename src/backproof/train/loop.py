@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..engines import Steps
+from ..engines.steps import Steps, uninterrupted
 from ..engines.generator import order
 from ..errors import NonFiniteError, OptionError
 from .history import History
@@ -93,9 +93,9 @@ def new_progress(start, rows, options):
 class Interrupted(KeyboardInterrupt):
     """A run that was ended from outside after a complete step; ``step`` says after which."""
 
-    def __init__(self, step, reason):
+    def __init__(self, step, reason, best=None):
         super().__init__(f"{reason} after step {step}")
-        self.step, self.reason = step, reason
+        self.step, self.reason, self.best = step, reason, best
 
 
 def train(session, data, n, optimizer, options, *, seed, history=None, validate=None, callbacks=(), start=(0, 0), layer_of=None,
@@ -141,17 +141,18 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
         done = progress.within
         measured = None if validate is None else validate(session.parameters)
         measured = measured if isinstance(measured, dict) else {"validation_loss": measured}
-        record = history.append(epoch=epoch, step=progress.steps, loss=done.loss / done.samples,
-                                objective=done.objective / done.samples, **measured,
-                                learning_rate=float(scalars["eta"][-1]), seconds=progress.seconds)
-        better, reason = stopping.after(record)
-        if better and stopping.keeps_best:
-            history.best, progress.best = epoch, {k: v.copy() for k, v in session.parameters.items()}
-        progress.epoch, progress.step, progress.within, progress.seconds = epoch + 1, progress.steps, Steps(), 0.0
+        with uninterrupted():                                     # an epoch is counted as a whole, or not
+            record = history.append(epoch=epoch, step=progress.steps, loss=done.loss / done.samples,
+                                    objective=done.objective / done.samples, **measured,
+                                    learning_rate=float(scalars["eta"][-1]), seconds=progress.seconds)
+            better, reason = stopping.after(record)
+            if better and stopping.keeps_best:
+                history.best, progress.best = epoch, {k: v.copy() for k, v in session.parameters.items()}
+            progress.epoch, progress.step, progress.within, progress.seconds = epoch + 1, progress.steps, Steps(), 0.0
+            if reason:
+                history.stopped, progress.end = reason, epoch + 1
         if any([callback(record) for callback in callbacks]):
-            reason = f"stopped by a callback after epoch {epoch}"
-        if reason:
-            history.stopped, progress.end = reason, epoch + 1
+            history.stopped, progress.end = f"stopped by a callback after epoch {epoch}", epoch + 1
     look()
     if progress.best is not None:
         session.parameters = progress.best
