@@ -11,16 +11,16 @@ The same program gives the same numbers in all of them, within the tolerances of
 """
 
 from ..errors import EngineError
-from . import reference
+from . import native, reference
 from .steps import Steps          # noqa: F401
 
-ENGINES = {engine.name: engine for engine in (reference,)}
+ENGINES = {engine.name: engine for engine in (native, reference)}
 
 
 def choose(engine=None):
     """An engine by name, or the default."""
     if engine is None:
-        return reference
+        return native
     if engine not in ENGINES:
         raise EngineError(f"there is no engine {engine!r}", fix=f"one of {', '.join(ENGINES)}")
     return ENGINES[engine]
