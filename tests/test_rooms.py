@@ -16,7 +16,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "backproof"
 ROOMS = ["errors", "calculus", "derive", "lower", "networks", "engines", "oracles", "data", "train", "show", "check",
          "estimators"]
 DOORS = ["network", "model", "derivation", "__init__"]
-COMMANDS = ["cli", "demo", "__main__"]
+COMMANDS = ["cli", "jobs", "demo", "__main__"]
 RANK = {**{name: rank for rank, name in enumerate(ROOMS)},
         **dict.fromkeys(DOORS, len(ROOMS)), **dict.fromkeys(COMMANDS, len(ROOMS) + 1)}
 STANDARD_LIBRARY_ALONE = {"errors", "calculus", "derive", "lower"}

@@ -9,17 +9,19 @@ from types import MappingProxyType
 
 import numpy as np
 
-from .data.arrays import feature_names, as_labels, as_samples, as_targets, as_tokens, as_weights
+from .data.arrays import feature_names
+from .data.door import feeds
+from .data.sequences import unpad
 from .engines import choose
 from .engines.generator import initial_values
 from .engines.reference import storage_order
-from .errors import DataError, DtypeError, ModelFileError, NonFiniteError, OptionError, RangeError, ShapeError
+from .errors import DataError, DtypeError, ModelFileError, NonFiniteError, OptionError, ShapeError
 from .lower import lower
 from .network import Network
-from .networks.activations import SIMPLEX
 from .train import OPTIMIZERS, History, Options, train
 from .train.files import load_tensors, save_tensors
 from .train.lbfgs import minimise
+from .train.links import Links
 from .train.loop import check_number
 from .train.optimizers import Optimizer, update_equations
 
@@ -96,14 +98,13 @@ class Model:
 
     # ------------------------------------------------------------------------------------------ programs
 
-    def program(self, *outputs, training=False, weighted=False, target=None, derived=False, gradients=False, wrt=()):
+    def program(self, *outputs, derived=False, gradients=False, wrt=(), **how):
         """The lowered program for named equations; compiled once and kept.
 
         Raises   DerivationError or ProgramError for names that the system does not have.
         """
-        key = outputs, training, weighted, target, derived, gradients, wrt
+        key = outputs, derived, gradients, wrt, tuple(sorted(how.items()))
         if key not in self._programs:
-            how = {"training": training, "weighted": weighted, "target": target}
             if derived or gradients or wrt:
                 sweep = self.network.gradient_system(**how, wrt=wrt or None)
                 names = [p.name for p in self.network.parameters] if gradients else []
@@ -119,49 +120,8 @@ class Model:
 
     # ------------------------------------------------------------------------------------------ data at the door
 
-    def _inputs(self, X):
-        """(name, variable, checked array) of the network's input."""
-        network = self.network
-        name = "x" if network.vocabulary is None else "ids"
-        variable = network.system().variables[name]
-        if network.vocabulary is not None:
-            return name, variable, as_tokens(X, vocabulary=network.vocabulary, steps=network.window)
-        if network.pairs:
-            return name, variable, self._pairs(X, variable)
-        return name, variable, as_samples(X, features=variable.axes[-1].extent, dtype=self.dtype, sequence=network.sequence,
-                                          names=self.feature_names)
-
-    def _pairs(self, X, variable):
-        X = np.asarray(X)
-        if X.ndim != 3 or X.shape[1] != 2:
-            raise DataError(f"X has shape {X.shape}; {self.network.loss.name} takes pairs (n, 2, features)",
-                            fix="np.stack([true, corrupt], axis=1)")
-        flat = as_samples(X.reshape(-1, X.shape[-1]), features=variable.axes[-1].extent, dtype=self.dtype)
-        return flat.reshape(X.shape)
-
-    def _targets(self, y, n, steps):
-        """(form, array): class numbers where the loss takes them and y looks like them, else values per output."""
-        network = self.network
-        steps = steps if network.output_per_step else None
-        if "class" in network.targets and _looks_like_classes(y, steps):
-            return "class", as_labels(y, n, classes=network.outputs, steps=steps)
-        if network.targets == ("class",):
-            raise DataError(f"{network.loss.name} takes class numbers; y has shape {np.shape(y)}", fix="y of shape (n,)")
-        y = as_targets(y, n, outputs=network.outputs, dtype=self.dtype, steps=steps)
-        _check_range(y, network.loss)
-        return "dense", y
-
     def _feeds(self, X, y=None, sample_weight=None):
-        """(options of the system, {input: array sample-first}, number of samples)."""
-        name, _, X = self._inputs(X)
-        data, how = {name: X}, {}
-        if self.network.pairs and y is not None:
-            raise DataError(f"{self.network.loss.name} compares the members of a pair and takes no target", fix="y=None")
-        if y is not None:
-            how["target"], data["y"] = self._targets(y, len(X), X.shape[1] if self.network.sequence else None)
-        if sample_weight is not None:
-            how["weighted"], data["w"] = True, as_weights(sample_weight, len(X)).astype(self.dtype)
-        return how, data, len(X)
+        return feeds(self.network, self.dtype, X, y, sample_weight, self.feature_names)
 
     @staticmethod
     def _store(program, data):
@@ -175,17 +135,18 @@ class Model:
         Shapes   X (n,i) or (n,t,i); returns (n,k), or (n,t,k) where the network has an output per step.
         Raises   DataError on unusable input, NonFiniteError naming the first tensor that overflowed.
         """
-        _, data, n = self._feeds(X)
-        program = self.program("prediction")
+        fed = self._feeds(X)
+        program = self.program("prediction", **fed.how)
         parts = []
-        for start in range(0, n, CHUNK):
-            chunk = {name: array[start:start + CHUNK] for name, array in data.items()}
+        for start in range(0, fed.n, CHUNK):
+            chunk = {name: array[start:start + CHUNK] for name, array in fed.arrays.items()}
             run = self._run(program, self._store(program, chunk))
             part = _sample_first(program.outputs["prediction"].labels, run.outputs()["prediction"])
             if not np.isfinite(part).all():
                 raise self._not_finite(run, "prediction", start)
             parts.append(part)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        values = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return unpad(values, fed.lengths) if fed.lengths is not None and self.network.output_per_step else values
 
     def loss(self, X, y, sample_weight=None):
         """The data term L = (1/N) Σ w_n E_n."""
@@ -197,14 +158,14 @@ class Model:
 
     def sample_losses(self, X, y):
         """E_n of every sample, unweighted; shape (n,)."""
-        how, data, _ = self._feeds(X, y)
-        program = self.program("E", **how)
-        return self._run(program, self._store(program, data)).outputs()["E"]
+        fed = self._feeds(X, y)
+        program = self.program("E", **fed.how)
+        return self._run(program, self._store(program, fed.arrays)).outputs()["E"]
 
     def _scalar(self, name, X, y, sample_weight):
-        how, data, _ = self._feeds(X, y, sample_weight)
-        program = self.program(name, **how)
-        run = self._run(program, self._store(program, data))
+        fed = self._feeds(X, y, sample_weight)
+        program = self.program(name, **fed.how)
+        run = self._run(program, self._store(program, fed.arrays))
         value = float(run.outputs()[name])
         if not np.isfinite(value):
             raise self._not_finite(run, name)
@@ -216,9 +177,9 @@ class Model:
 
     def objective_and_gradients(self, X, y, sample_weight=None):
         """(J, {parameter: ∂J/∂θ}) from one run."""
-        how, data, _ = self._feeds(X, y, sample_weight)
-        program = self.program("J", gradients=True, **how)
-        run = self._run(program, self._store(program, data))
+        fed = self._feeds(X, y, sample_weight)
+        program = self.program("J", gradients=True, **fed.how)
+        run = self._run(program, self._store(program, fed.arrays))
         gradients = run.gradients()
         value = float(run.outputs()["J"])
         if not (np.isfinite(value) and all(np.isfinite(g).all() for g in gradients.values())):
@@ -227,27 +188,27 @@ class Model:
 
     def deltas(self, X, y, sample_weight=None):
         """The error signals δ = ∂E_n/∂z per sample, by name: "delta1", "delta2", …; shapes (n,j) or (n,t,j)."""
-        how, data, _ = self._feeds(X, y, sample_weight)
-        sweep = self.network.gradient_system(**how)
+        fed = self._feeds(X, y, sample_weight)
+        sweep = self.network.gradient_system(**fed.how)
         names = {sweep.adjoints[e.name]: e.name for e in sweep.system if e.role == "pre_activation" and e.name in sweep.adjoints}
-        program = self.program(*names, derived=True, **how)
-        values = self._run(program, self._store(program, data)).outputs()
+        program = self.program(*names, derived=True, **fed.how)
+        values = self._run(program, self._store(program, fed.arrays)).outputs()
         return {name: _sample_first(program.outputs[name].labels, values[name]) for name in names}
 
     def input_gradients(self, X, y, sample_weight=None):
         """∂E_n/∂x per sample, in the shape of X."""
-        how, data, _ = self._feeds(X, y, sample_weight)
+        fed = self._feeds(X, y, sample_weight)
         if self.network.vocabulary is not None:
             raise DataError("token numbers have no gradient", fix="ask for the embedding's: model.gradients(X, y)")
-        program = self.program("x", wrt=("x",), **how)
+        program = self.program("x", wrt=("x",), **fed.how)
         (public, operand), = program.outputs.items()
-        return _sample_first(operand.labels, self._run(program, self._store(program, data)).outputs()[public])
+        return _sample_first(operand.labels, self._run(program, self._store(program, fed.arrays)).outputs()[public])
 
     def values(self, X, y, *names, sample_weight=None):
         """Any named equations of the forward pass, adjoints or gradients as arrays, sample-first."""
-        how, data, _ = self._feeds(X, y, sample_weight)
-        program = self.program(*names, derived=True, **how)
-        found = self._run(program, self._store(program, data)).outputs()
+        fed = self._feeds(X, y, sample_weight)
+        program = self.program(*names, derived=True, **fed.how)
+        found = self._run(program, self._store(program, fed.arrays)).outputs()
         return {name: _sample_first(program.outputs[name].labels, found[name]) for name in program.outputs}
 
     def _not_finite(self, run, wanted, start=0):
@@ -267,12 +228,14 @@ class Model:
 
     def fit(self, X, y, *, epochs=10, batch_size=64, optimizer="adam", learning_rate=1e-3, validation=None, sample_weight=None,
             schedule="constant", warm_up=0, patience=None, improvement=0.0, shuffle=True, clip_norm=None, clip_value=None,
-            decay_biases=False, callbacks=(), continued=False):
+            decay_biases=False, truncation_length=None, continue_probability=None, callbacks=(), continued=False):
         """Train on (X, y) and return the model; ``history`` holds the record.
 
         Parameters  optimizer      name, or an Optimizer with options: OPTIMIZERS["adam"](beta1=0.8); "lbfgs" for full batches
                     validation     (Xv, yv): its loss is recorded, and with ``patience`` the best epoch's weights are kept
                     schedule       constant, step, cosine, one_cycle, inverse_scaling, plateau, or f(step, total)
+                    truncation_length     the adjoint is cut every so many steps (recurrent networks); None: full
+                    continue_probability  the adjoint passes each link with probability π, scaled by 1/π: unbiased
                     continued      go on with the optimizer's state and the count of epochs of the last fit
         Raises      NonFiniteError in the step where something is not finite (that step is not applied); OptionError,
                     DataError before anything is computed. KeyboardInterrupt leaves the last complete step.
@@ -280,13 +243,14 @@ class Model:
         if not continued:
             self.feature_names = feature_names(X)
         options = Options(epochs, batch_size, learning_rate, schedule, warm_up, patience, improvement, shuffle, clip_norm, clip_value)
-        how, data, n = self._feeds(X, y, sample_weight)
+        fed = self._feeds(X, y, sample_weight)
+        links = Links.of(self.network, truncation_length, continue_probability, fed, self.seed)
         validate = self._validation(validation)
-        rows = np.flatnonzero(data["w"] > 0) if "w" in data else None
+        rows = np.flatnonzero(fed.arrays["w"] > 0) if "w" in fed.arrays else None
         if optimizer == "lbfgs":
-            return self._fit_lbfgs(data, how, options, validate, callbacks, continued)
+            return self._fit_lbfgs(fed, options, validate, callbacks, continued)
         optimizer = _optimizer(optimizer)
-        program = self._step_program(how, optimizer, clip_norm, clip_value, decay_biases)
+        program = self._step_program({**fed.how, **links.how}, optimizer, clip_norm, clip_value, decay_biases)
         signature = optimizer.name, tuple(sorted(optimizer.options.items()))
         state, start = {name: np.zeros([i.extent for i in v.axes], self.dtype) for name, v in program.state.items()}, (0, 0)
         if continued:
@@ -297,8 +261,8 @@ class Model:
             self.history = History()
         session = self.engine.Session(program, self._arrays, state, self.dtype, self.threads)
         try:
-            train(session, data, n, optimizer, options, seed=self.seed, history=self.history, validate=validate,
-                  callbacks=callbacks, start=start, layer_of=self._layer_of(), rows=rows)
+            train(session, fed.arrays, fed.n, optimizer, options, seed=self.seed, history=self.history, validate=validate,
+                  callbacks=callbacks, start=start, layer_of=self._layer_of(), rows=rows, links=links.draw)
         finally:
             self._arrays = {name: np.asarray(array) for name, array in session.parameters.items()}
             last = self.history.records[-1] if self.history.records else {"epoch": -1, "step": 0}
@@ -310,10 +274,10 @@ class Model:
             return None
         if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3):
             raise OptionError("validation is not a pair (X, y)", fix="validation=(X_validation, y_validation)")
-        how, data, n = self._feeds(*validation)
-        program = self.program("L", **how)
-        feeds = self._store(program, data)
-        return lambda parameters: float(self.engine.Run(program, {**feeds, **parameters}, self.dtype).outputs()["L"])
+        fed = self._feeds(*validation)
+        program = self.program("L", **fed.how)
+        stored = self._store(program, fed.arrays)
+        return lambda parameters: float(self.engine.Run(program, {**stored, **parameters}, self.dtype).outputs()["L"])
 
     def _step_program(self, how, optimizer, clip_norm, clip_value, decay_biases):
         key = "step", tuple(sorted(how.items())), optimizer.name, tuple(sorted(optimizer.options.items())), clip_norm, clip_value, decay_biases
@@ -325,15 +289,15 @@ class Model:
             self._programs[key] = lower(system, ["L", "J"], updates=replaces, gradients=gradients, kernels=self.engine.kernels)
         return self._programs[key]
 
-    def _fit_lbfgs(self, data, how, options, validate, callbacks, continued):
+    def _fit_lbfgs(self, fed, options, validate, callbacks, continued):
         if self.network.noises:
             raise OptionError("lbfgs needs the same objective at every call, and this network has dropout",
                               fix="optimizer='adam', or a network without dropout")
-        program = self.program("J", gradients=True, **how)
-        feeds = self._store(program, data)
+        program = self.program("J", gradients=True, **fed.how)
+        stored = self._store(program, fed.arrays)
 
         def objective(parameters):
-            run = self.engine.Run(program, {**feeds, **parameters}, self.dtype)
+            run = self.engine.Run(program, {**stored, **parameters}, self.dtype)
             return float(run.outputs()["J"]), run.gradients()
         self.history = self.history if continued else History()
         found, _ = minimise(objective, self._arrays, iterations=options.epochs, history=self.history, validate=validate,
@@ -415,29 +379,6 @@ def _sample_first(labels, array):
     if "sample" in kinds:
         array = np.moveaxis(array, kinds.index("sample"), 0)
     return np.ascontiguousarray(array)
-
-
-def _looks_like_classes(y, steps):
-    y = np.asarray(y)
-    return y.ndim == (1 if steps is None else 2) or y.ndim > 0 and y.shape[-1] == 1
-
-
-def _check_range(y, loss):
-    """Targets keep to the closure of the range that the loss takes (E7)."""
-    if loss.takes == SIMPLEX:
-        sums = y.sum(axis=-1, dtype=np.float64)
-        bad = np.argwhere(~(np.abs(sums - 1) <= 1e-6) | (y < 0).any(axis=-1))
-        if len(bad):
-            at = tuple(bad[0])
-            raise RangeError(f"the targets of row {at[0]} sum to {sums[at]:.6g}", fix=f"{loss.name} takes class numbers, "
-                             "or rows of probabilities that sum to 1")
-        return
-    low, high = loss.takes
-    bad = np.argwhere((y < low) | (y > high))
-    if len(bad):
-        at = tuple(bad[0])
-        raise RangeError(f"target {y[at]:g} in row {at[0]} lies outside [{low:g}, {high:g}]", where=f"loss {loss.name}",
-                         fix=f"rescale the targets into [{low:g}, {high:g}], or choose another loss")
 
 
 def _optimizer(given):

@@ -33,7 +33,7 @@ class Node:
     Division, powers, comparisons and abs need elementwise functions and are attached where those are declared.
     """
 
-    __slots__ = ("data", "children", "indices", "digest", "__weakref__")
+    __slots__ = ("data", "children", "indices", "digest", "leaves", "__weakref__")
 
     @classmethod
     def _make(cls, data, children, indices):
@@ -44,6 +44,7 @@ class Node:
             node.data, node.children, node.indices = data, children, canonical(indices)
             content = repr((cls.__name__, data, [child.digest for child in children]))
             node.digest = blake2b(content.encode(), digest_size=8).hexdigest()
+            node.leaves = (node.title(),) if not children else tuple(sorted(set().union(*(c.leaves for c in children))))
             _interned[key] = node
         return node
 
@@ -52,8 +53,8 @@ class Node:
         return getattr(self, "name", None) or type(self).__name__.lower()
 
     def order(self):
-        """The sort key of commutative operands: leaves by name, then everything else by content."""
-        return (0, self.title(), self.digest) if not self.children else (1, type(self).__name__, self.digest)
+        """The sort key of commutative operands: leaves by name, then the rest by the names in it, last by content."""
+        return (1 if self.children else 0, self.leaves, self.digest)
 
     def __add__(self, other): return add([self, as_node(other)])
     def __radd__(self, other): return add([as_node(other), self])
@@ -121,7 +122,7 @@ class Extent(Node):
         return cls._make((symbol, power), (), ())
 
     def order(self):
-        return (-1, self.symbol, self.digest)
+        return (-1, (self.symbol,), self.digest)
 
 
 class Einsum(Node):

@@ -125,7 +125,7 @@ class System:
     def ref(self, name):
         """A leaf for an equation or variable by name."""
         name = self.resolve(name)
-        return self.equations[name].ref if name in self.equations else self.variables[name]
+        return self[name].ref if name in self.equations or name not in self.variables else self.variables[name]
 
     @property
     def variables(self):

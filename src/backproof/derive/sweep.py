@@ -84,7 +84,7 @@ def sweep(system, seeds, wrt, *, mean_over=None, naming=adjoint_name):
     def close(name, axes, role, layer):
         """The adjoint that consumers put upstream: its Ref, or the value itself where that is plain."""
         value = _sum(collected[name], axes)
-        if consumers.get(name, set()) <= processed and name not in wrt and _plain(value):
+        if consumers.get(name, set()) <= processed and name not in wrt and role != "pre_activation" and _plain(value):
             out.inlined[name] = value
             return value
         adjoint = naming(name, role)

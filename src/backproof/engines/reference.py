@@ -340,11 +340,13 @@ class Session:
         Interrupts leave the last complete step: parameters and state change together, after the step was found finite.
         """
         done = Steps()
+        steps = next((data[name].shape[1] for name, value in self.program.inputs.items()
+                      if name in data and value.axes[:1] and value.axes[0].kind == "time"), None)
         for k, start in enumerate(range(0, len(rows), batch_size)):
             chosen = rows[start:start + batch_size]
             feeds = {name: storage_order(self.program.values[name], data[name][chosen]) for name in self.program.inputs
                      if name in data}
-            feeds.update(masks(self.program, chosen, epoch, seed, self.dtype))
+            feeds.update(masks(self.program, chosen, steps, epoch, seed, self.dtype))
             feeds.update({name: values[k] for name, values in scalars.items()})
             run = Run(self.program, {**feeds, **self.parameters, **self.state}, self.dtype)
             outputs = run.outputs()
@@ -375,13 +377,14 @@ def storage_order(value, array):
     return array
 
 
-def masks(program, rows, epoch, seed, dtype):
-    """The dropout masks of a minibatch, by original row."""
+def masks(program, rows, steps, epoch, seed, dtype):
+    """The dropout masks of a minibatch, by original row; unit j of step t takes draw t · units + j of its row."""
     feeds = {}
     for name, value in program.inputs.items():
         for fact in value.facts:
             if isinstance(fact, tuple) and fact[0] == "dropout":
                 _, layer, rate = fact
-                units = value.axes[-1].extent
-                feeds[name] = dropout_mask(seed, epoch, rows, units, layer, rate, dtype)
+                shape = [steps if index.kind == "time" else index.extent for index in value.axes if index.kind != "sample"]
+                drawn = dropout_mask(seed, epoch, rows, int(np.prod(shape)), layer, rate, dtype)
+                feeds[name] = storage_order(value, drawn.reshape(len(rows), *shape))
     return feeds

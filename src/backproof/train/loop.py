@@ -61,7 +61,7 @@ def check_number(name, value, lowest, *, whole=False, open_low=False, highest=ma
 
 
 def train(session, data, n, optimizer, options, *, seed, history=None, validate=None, callbacks=(), start=(0, 0), layer_of=None,
-          rows=None):
+          rows=None, links=None):
     """Run epochs on a session.
 
     Parameters  data       {input: array, sample-first}, weights "w" included where the program has them
@@ -69,6 +69,7 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
                 validate   function(parameters) -> validation loss, or None
                 callbacks  functions(record) called after every epoch; a true result ends the run
                 start      (epoch, step) to go on from
+                links      function(epoch, step in the epoch) -> ξ[t], where the adjoint is truncated
     Raises      NonFiniteError in the step where a loss, gradient or new parameter is not finite; it is not applied.
     """
     history = History() if history is None else history
@@ -85,6 +86,8 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
         numbers = [{"eta": options.learning_rate * rate(step + k, total) * (plateau.scale if plateau else 1.0),
                     **optimizer.at(step + k + 1)} for k in range(per_epoch)]
         scalars = {name: np.array([at[name] for at in numbers]) for name in numbers[0]}
+        if links is not None:
+            scalars["xi"] = np.stack([links(epoch, k) for k in range(per_epoch)])
         chosen = rows[order(seed, epoch, len(rows))] if options.shuffle else rows
         done = session.steps(data, chosen, options.batch_size, scalars, epoch, seed)
         step += done.done

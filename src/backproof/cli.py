@@ -1,0 +1,321 @@
+"""The commands: backproof train, predict, derive. They read options, call `jobs` and print.
+
+Results go to stdout, everything else to stderr. Exit codes: 0; 2 usage; 65 data; 66 an input file; 70 engine; 73 an
+output that cannot be created; 130 interrupted; 141 stdout closed. No traceback is shown without --debug.
+"""
+
+import contextlib
+import json
+import os
+import re
+import sys
+from typing import Annotated
+
+import typer
+
+from .errors import (BackproofError, DataError, DtypeError, ExpressionError, FileProblem, ModelFileError, OptionError, RangeError,
+                     ShapeError, SpecError)
+
+__all__ = ["app", "main", "exit_code"]
+
+app = typer.Typer(name="backproof", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
+                  help="Backpropagation you can read, check and trust, at full speed.")
+
+USAGE, DATA, NO_INPUT, INTERNAL, NO_OUTPUT, INTERRUPTED, CLOSED = 2, 65, 66, 70, 73, 130, 141
+CODES = [(ModelFileError, DATA), (DataError, DATA), (DtypeError, DATA), (FileProblem, NO_INPUT),
+         ((OptionError, SpecError, ExpressionError, ShapeError, RangeError), USAGE)]
+OPTIONS = "delimiter|encoding|compression|task|epochs|batch_size|learning_rate|patience|validation|test|seed|layers|optimizer|l2"
+
+
+def exit_code(error):
+    """The exit code for an error; what is none of the user's doing is 70."""
+    if type(error).__name__ == "OutputProblem":            # of jobs, which is not loaded to answer --help
+        return NO_OUTPUT
+    return next((code for kinds, code in CODES if isinstance(error, kinds)), INTERNAL)
+
+
+# ---------------------------------------------------------------------------------------------------- what is printed
+
+class Talk:
+    """What is said on stderr: notes and progress, at the level that was asked for."""
+
+    def __init__(self, quiet=False, verbose=False):
+        self.quiet, self.verbose = quiet, verbose
+
+    def say(self, text):
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    @contextlib.contextmanager
+    def progress(self, epochs):
+        """A function of the record of an epoch: a bar on a terminal, else a line now and then (every epoch with -v)."""
+        if self.quiet:
+            yield None
+        elif sys.stderr.isatty() and not self.verbose:
+            yield from _bar(epochs)
+        else:
+            every = 1 if self.verbose else max(1, epochs // 10)
+            yield lambda record: print(_epoch_line(record), file=sys.stderr, flush=True) \
+                if record["epoch"] % every == 0 else None
+
+
+def _bar(epochs):
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    with Progress(TextColumn("epoch {task.completed:.0f} of at most {task.total:.0f}"), BarColumn(), TimeElapsedColumn(),
+                  TextColumn("{task.description}", markup=False), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=epochs)
+        yield lambda record: bar.update(task, advance=1, description=_losses(record))
+
+
+def _epoch_line(record):
+    return f"epoch {record['epoch']:>4}  {_losses(record)}  {record['seconds']:.2f} s"
+
+
+def _losses(record):
+    validation = record.get("validation_loss")
+    return f"loss {record['loss']:.4f}" + ("" if validation is None else f"  validation {validation:.4f}")
+
+
+def _explain(error):
+    """The error's text as a command says it: options as they are typed."""
+    if not isinstance(error, BackproofError):
+        return f"{type(error).__name__}: {_plain(str(error))}"
+    fix = error.fix and re.sub(rf"\b({OPTIONS})=", lambda found: "--" + found[1].replace("_", "-") + " ", error.fix)
+    return "\n".join(_plain(line) for line in str(BackproofError(error.what, where=error.where, fix=fix, state=error.state)).split("\n"))
+
+
+def _plain(line):
+    """One line that cannot write to the terminal, whatever a file put into it."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in line)
+
+
+@contextlib.contextmanager
+def _answering(debug, talk=None):
+    """Turn what goes wrong inside into one text on stderr and an exit code."""
+    import warnings
+
+    talk = talk or Talk()
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, category, *place, **more: talk.say(f"note: {_plain(str(message))}")
+            yield
+            sys.stdout.flush()
+    except (KeyboardInterrupt, BrokenPipeError, Exception) as error:
+        if isinstance(error, (typer.Exit, typer.Abort)) or hasattr(error, "format_message"):
+            raise
+        if isinstance(error, BrokenPipeError):
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())       # or the interpreter complains at exit
+            raise typer.Exit(CLOSED) from None
+        if debug:
+            import traceback
+            traceback.print_exc()
+        if isinstance(error, KeyboardInterrupt):
+            print("interrupted: nothing was saved", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+        print(f"error: {_explain(error)}", file=sys.stderr)
+        if not isinstance(error, BackproofError) and not debug:
+            print("  fix  this should not happen: run it again with --debug and report what it prints", file=sys.stderr)
+        raise typer.Exit(exit_code(error)) from None
+
+
+# ---------------------------------------------------------------------------------------------------- options
+
+Data = Annotated[str, typer.Argument(metavar="DATA", help="a CSV or Parquet file, or the name of a built-in data set: digits, "
+                                     "iris, breast_cancer, wine, diabetes (./digits is a file)")]
+Debug = Annotated[bool, typer.Option("--debug", help="show tracebacks")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="say nothing but results and errors")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="a line for every epoch")]
+Force = Annotated[bool, typer.Option("--force", help="write over what is there")]
+Delimiter = Annotated[str, typer.Option(help="between the fields of a CSV file; 'tab' for a tab")]
+Encoding = Annotated[str, typer.Option(help="of a CSV file")]
+Compression = Annotated[str, typer.Option(help="of a CSV file: none or gzip")]
+
+
+def _reading(delimiter, encoding, compression):
+    return {"delimiter": "\t" if delimiter in ("tab", r"\t") else delimiter, "encoding": encoding,
+            "compression": None if compression in ("", "none") else compression}
+
+
+def _chosen(name, value, allowed):
+    if value not in allowed:
+        raise OptionError(f"--{name} {value!r} is unknown", fix=f"one of {', '.join(allowed)}")
+    return value
+
+
+def _version(asked):
+    if asked:
+        from . import __version__
+        print(f"backproof {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def top(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")] = False):
+    pass
+
+
+# ---------------------------------------------------------------------------------------------------- the commands
+
+@app.command()
+def train(
+    data: Data,
+    target: Annotated[str, typer.Option(help="the column to predict; a built-in data set has its own")] = None,
+    layers: Annotated[str, typer.Option(help="hidden layers, such as '64 relu | dropout 0.2 | 32 relu'; '' for none")] = "64 relu | 32 relu",
+    task: Annotated[str, typer.Option(help="auto, classification or regression")] = "auto",
+    epochs: Annotated[int, typer.Option(help="passes over the training rows, at most")] = 200,
+    batch_size: Annotated[int, typer.Option(help="rows per update; by default about a hundredth of them, 32 to 128")] = None,
+    learning_rate: Annotated[float, typer.Option(help="of the optimizer")] = 1e-3,
+    optimizer: Annotated[str, typer.Option(help="adam, adamw, sgd, momentum, nesterov, rmsprop, adagrad or lbfgs")] = "adam",
+    l2: Annotated[float, typer.Option(help="penalty λ/2 ΣW² on the weights")] = 1e-4,
+    validation: Annotated[float, typer.Option(help="share of the rows that decide when to stop")] = 0.15,
+    test: Annotated[float, typer.Option(help="share of the rows that only measure the result")] = 0.15,
+    seed: Annotated[int, typer.Option(help="of the split, the initial weights and the order of the rows")] = 0,
+    patience: Annotated[int, typer.Option(help="epochs without a better validation loss before it stops; 0: never")] = 15,
+    out: Annotated[str, typer.Option(help="directory for model.safetensors, history.jsonl, predictions.csv, summary.json")] = "run",
+    force: Force = False,
+    delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",
+    quiet: Quiet = False, verbose: Verbose = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON instead of the table")] = False,
+    debug: Debug = False,
+):
+    """Train a network on a table: numbers, categories and missing values in, a model that takes the same table out.
+
+    The defaults were chosen by a small trial on seven tables (docs/defaults.md): two hidden layers, Adam, and stopping
+    by the validation rows, which matters more than all the others.
+    """
+    talk = Talk(quiet, verbose)
+    with _answering(debug, talk):
+        from .jobs import Settings, train_table
+
+        _chosen("task", task, ("auto", "classification", "regression"))
+        settings = Settings(layers, None if task == "auto" else task, epochs, batch_size, learning_rate, optimizer, l2, validation,
+                            test, seed, patience or None)
+        with talk.progress(epochs) as progress:
+            outcome = train_table(data, target, settings, out=out, force=force, reading=_reading(delimiter, encoding, compression),
+                                  say=talk.say, progress=progress)
+        summary = outcome.summary
+        talk.say("interrupted: the last complete step is kept" if summary["interrupted"] else _ending(summary))
+        print(json.dumps(summary, ensure_ascii=False) if as_json else outcome.table())
+        talk.say(f"saved {', '.join(_plain(path) for path in outcome.files)}")
+        if summary["interrupted"]:
+            raise typer.Exit(INTERRUPTED)
+
+
+def _ending(summary):
+    best = summary["best_epoch"]
+    kept = f"; the weights of epoch {best} are kept" if best is not None else ""
+    return f"{summary['stopped'] or 'trained ' + str(summary['epochs']) + ' epochs'}{kept} ({summary['seconds']:.1f} s in all)"
+
+
+@app.command()
+def predict(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="model.safetensors of a training run")],
+    data: Data,
+    out: Annotated[str, typer.Option(help="the CSV file to write; - for stdout")] = "-",
+    probabilities: Annotated[bool, typer.Option("--probabilities", help="a column with the probability of each class")] = False,
+    force: Force = False,
+    delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",
+    quiet: Quiet = False, debug: Debug = False,
+):
+    """Predict for the rows of a table with the columns of training, in any order; others are ignored."""
+    talk = Talk(quiet)
+    with _answering(debug, talk):
+        from .jobs import predict_table
+
+        rows = predict_table(model, data, out=out, probabilities=probabilities, force=force,
+                             reading=_reading(delimiter, encoding, compression), say=lambda text: talk.say(f"note: {text}"))
+        if out != "-":
+            talk.say(f"{rows:,} predictions in {_plain(out)}")
+
+
+@app.command()
+def derive(
+    spec: Annotated[str, typer.Argument(metavar="[SPEC]", help="a network, such as '3 | 3 sigmoid | 2 softmax'")] = None,
+    loss: Annotated[str, typer.Option(help="the loss of one sample")] = "squared_error",
+    l2: Annotated[float, typer.Option(help="penalty λ/2 ΣW² on the weights")] = 0.0,
+    form: Annotated[str, typer.Option(help="index: every sum written out; matrix")] = "index",
+    format: Annotated[str, typer.Option(help="text, latex, markdown, html, python or c")] = "text",
+    check: Annotated[bool, typer.Option("--check", help="evaluate every line as printed against the complex step")] = False,
+    expression: Annotated[str, typer.Option(help="differentiate this instead of a network, such as 'x*y'")] = None,
+    at: Annotated[str, typer.Option(help="the point for --expression, such as x=4,y=-3")] = None,
+    debug: Debug = False,
+):
+    """Print the equations of a network and of its gradients, or the slopes of an expression at a point."""
+    with _answering(debug):
+        if (spec is None) == (expression is None):
+            raise OptionError("derive takes a network or --expression, one of them",
+                              fix="backproof derive '3 | 2 tanh', or backproof derive --expression 'x*y' --at x=4,y=-3")
+        if at is not None and expression is None:
+            raise OptionError("--at belongs to --expression", fix="leave --at out, or give --expression")
+        print(_network_text(spec, loss, l2, form, format, check) if spec is not None else _expression_text(expression, at, check))
+
+
+def _network_text(spec, loss, l2, form, format, check):
+    from .network import Network
+
+    derivation = Network(spec, loss=loss, l2=l2).derive()
+    formats = [name for name in ("text", "latex", "markdown", "html", "python", "c") if hasattr(derivation, f"to_{name}")]
+    write = getattr(derivation, f"to_{_chosen('format', format, formats)}")
+    if format == "text":
+        return write(form=form, check=check)
+    if check:
+        errors = derivation.check(form=form)
+        worst = max(errors.values())
+        print(f"{len(errors)} lines checked: largest relative error {worst:.0e}", file=sys.stderr)
+    return write(form=form)
+
+
+def _expression_text(expression, at, check):
+    from .jobs import differentiate, read_point
+
+    formula, value, slopes = differentiate(expression, None if at is None else read_point(at))
+    lines = [f"f = {formula}" + ("" if value is None else f" = {_figure(value)}")]
+    for slope in slopes:
+        lines.append(f"∂f/∂{slope.name} = {slope.formula}")
+        if slope.value is None:
+            continue
+        if slope.formula != _figure(slope.value):
+            lines[-1] += f" = {_figure(slope.value)}"
+        if check:
+            lines[-1] += f"   {'✓' if slope.error <= 1e-10 else '✗'} {slope.error:.0e}"
+        lines.append("    " + _sensitivity(slope))
+    return "\n".join(lines)
+
+
+def _sensitivity(slope):
+    if slope.value == 0:
+        return f"a small step h in {slope.name} changes f by less than any multiple of h"
+    factor = {1.0: "", -1.0: "−"}.get(slope.value, f"{_figure(slope.value, 6)} ")
+    return f"a small step h in {slope.name} changes f by about {factor}h"
+
+
+def _figure(value, digits=12):
+    """A number with a minus sign as printed: −3, 0.25."""
+    return f"{value:.{digits}g}".replace("-", "−")
+
+
+def main(arguments=None):
+    """Run a command; returns its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="backslashreplace")                # a terminal without δ gets \u03b4, not an error
+    try:
+        return app(args=arguments, prog_name="backproof", standalone_mode=False) or 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except typer.Abort:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return CLOSED
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        print(f"error: {_plain(error.format_message())}\n  fix  backproof --help, or backproof COMMAND --help", file=sys.stderr)
+        return getattr(error, "exit_code", USAGE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
