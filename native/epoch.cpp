@@ -129,8 +129,12 @@ void Machine<T>::train(const Epoch& e, Done& done, int member, int members, Barr
         }
         gather(e, start, count, c);
         if (member == 0)
-            for (auto [value, numbers] : e.scalars)
-                std::fill_n(arena_.at + plan_->layouts[value].offset, W<T>, static_cast<T>(numbers[k]));
+            for (auto [value, numbers] : e.scalars) {
+                const Layout& l = plan_->layouts[value];
+                const long size = l.rank ? l.extent[0] : 1;                 // one number a step, or one for each t
+                for (long j = 0; j < (l.rank ? size : W<T>); j++)
+                    arena_.at[l.offset + j] = static_cast<T>(numbers[k * size + (l.rank ? j : 0)]);
+            }
         c.finite = true;
         execute(plan_->main, c, barrier);
         execute(plan_->update, c, barrier);

@@ -266,7 +266,7 @@ class Session:
         for name, value in program.inputs.items():
             if name in data:
                 sources[name] = np.asarray(data[name], np.int64 if value.integer else self.dtype, order="C")
-            elif value.storage == "input" and not any(isinstance(f, tuple) and f[0] == "dropout" for f in value.facts):
+            elif value.storage == "input" and name not in scalars and not any(isinstance(f, tuple) and f[0] == "dropout" for f in value.facts):
                 raise EngineError(f"the program needs {name!r}", fix=f"feed it {value!r}")
         if rows.min() < 0 or any(rows.max() >= len(array) for array in sources.values()):
             raise ShapeError("a row number lies outside the data")

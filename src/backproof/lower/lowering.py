@@ -99,7 +99,6 @@ class _Lowering:
         late = self.reachable(set(replaces)) - self.reachable(kept - set(replaces))
         early = _flatten(self.instruction(item) for item in ordered if not _belongs(item, late))
         after = _flatten(self.instruction(item) for item in ordered if _belongs(item, late))
-        after.sort(key=lambda instruction: instruction.out in replaces)          # every read before the first overwrite
         used = live | {o.value for d in self.definitions.values() if d.name in live for o in (*d.reads(), *d.edges())}
         used |= {op.value for op in give.values()}
         values = {name: value for name, value in self.values.items() if name in used}

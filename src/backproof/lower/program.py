@@ -1,7 +1,8 @@
 """Programs: ordered instructions over stored values, and the verifier.
 
-A Program is in single assignment form: every value is written by one instruction (its time slot by a ``fill``), except
-that an update may write the storage of the parameter or state that it replaces, after its last read.
+A Program is in single assignment form: every value is written by one instruction (its time slot by a ``fill``). What an
+update makes stands beside the parameter or state that it replaces, and takes its place when the whole step is done, so
+an update may read the old values in any order and a step that is not finite is simply forgotten.
 """
 
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ class Program:
             instructions  the forward pass, the adjoints and gradients
             update        instructions that run only after loss and gradients were found finite
             outputs       {public name: Operand}
-            replaces      {value: the parameter or state whose storage it takes}
+            replaces      {value: the parameter or state whose place it takes after the step}
             gradients     {parameter: value of its gradient}
     """
 
@@ -76,27 +77,26 @@ class Program:
     def verify(self):
         """Raise ProgramError unless every read has been written, labels fit extents and names are known."""
         written = {name for name, v in self.values.items() if v.storage != "value"}
-        replaced = set()
         for name, value in self.values.items():
             if value.storage not in STORAGES:
                 raise ProgramError(f"{name} has the unknown storage {value.storage!r}")
-        self._verify(self.instructions, written, replaced, None)
-        self._verify(self.update, written, replaced, None)
+        self._verify(self.instructions, written, None)
+        self._verify(self.update, written, None)
         for public, operand in self.outputs.items():
-            self._operand(operand, written, replaced, f"output {public}", None)
+            self._operand(operand, written, f"output {public}", None)
         for new, old in self.replaces.items():
             if [i.extent for i in self.values[new].axes] != [i.extent for i in self.values[old].axes]:
                 raise ProgramError(f"{new} replaces {old} but has another shape")
         return self
 
-    def _verify(self, instructions, written, replaced, loop):
+    def _verify(self, instructions, written, loop):
         for instruction in instructions:
             where = next(iter(instruction.lines()))
             if instruction.op not in INSTRUCTIONS:
                 raise ProgramError(f"unknown instruction {instruction.op!r}", where=where,
                                    fix=f"one of {', '.join(INSTRUCTIONS)}")
             if instruction.op == "loop":
-                self._verify(instruction.body, written | set(instruction.writes()), replaced, instruction)
+                self._verify(instruction.body, written | set(instruction.writes()), instruction)
                 done = set()
                 for inner in instruction.body:                     # within one step: only earlier steps or earlier lines
                     for operand in inner.reads():
@@ -106,7 +106,7 @@ class Program:
                 written |= set(instruction.writes())
                 continue
             for operand in instruction.reads():
-                self._operand(operand, written, replaced, where, loop)
+                self._operand(operand, written, where, loop)
             if instruction.op == "fill":
                 if self.values[instruction.out].pad is None:
                     raise ProgramError(f"{instruction.out} has no slot to fill", where=where)
@@ -117,16 +117,12 @@ class Program:
             if loop is None and instruction.out in written:
                 raise ProgramError(f"{instruction.out} is written twice", where=where)
             written.add(instruction.out)
-            if instruction.out in self.replaces:
-                replaced.add(self.replaces[instruction.out])
 
-    def _operand(self, operand, written, replaced, where, loop):
+    def _operand(self, operand, written, where, loop):
         if operand.value not in self.values:
             raise ProgramError(f"{operand.value} is no value of this program", where=where)
         if operand.value not in written:
             raise ProgramError(f"{operand.value} is read before it is written", where=where)
-        if operand.value in replaced:
-            raise ProgramError(f"{operand.value} is read after its update", where=where)
         value = self.values[operand.value]
         if len(operand.axes) != len(value.axes):
             raise ProgramError(f"{operand!r} has {len(operand.axes)} labels, {value!r} has {len(value.axes)} axes", where=where)
