@@ -196,6 +196,7 @@ NB_MODULE(_native, m) {
     m.def("instruction_set", &instruction_set);
     m.def("instruction_sets", &instruction_sets);
     m.def("force_instruction_set", &force_instruction_set);
+    m.def("set_worth_a_thread", [](double work) { worth_a_thread = work; });
     m.def("processors", &Team::processors);
     m.attr("FIRST") = FIRST;
     m.attr("LAST") = LAST;

@@ -7,8 +7,7 @@
 
 namespace backproof {
 
-// Below this many multiply-adds a run, waking and waiting cost more than a second thread gives.
-constexpr double worth_a_thread = 4e5;
+double worth_a_thread = 4e5;
 
 template <class T>
 Machine<T>::Buffer::Buffer(long elements) { need(elements); }

@@ -95,4 +95,7 @@ class Machine {
 template <class T>
 void run_node(const Node<T>& n, Context<T>& c);
 
+// Below this many multiply-adds a run, waking and waiting cost more than a second thread gives; tests set it to 0.
+extern double worth_a_thread;
+
 }  // namespace backproof
