@@ -531,7 +531,7 @@ def scaled(x, factor):
         return x
     missing = set(factor.indices) - set(x.indices)
     if missing:
-        raise ShapeError(f"the factor of {x.title()} has further indices {', '.join(i.name for i in missing)}")
+        raise ShapeError(f"the factor of {x.title()} has further indices {', '.join(i.name for i in canonical(missing))}")
     return Scaled._make((), (x, factor), x.indices)
 
 

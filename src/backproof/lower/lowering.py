@@ -226,7 +226,7 @@ class _Lowering:
                     leaf = Ref(gathered, looked)
                     self.resolved[gathered] = Operand(gathered, tuple((i, 0) for i in looked))
                     return self.sum_of(product([leaf, *left], out=out), name, axes)
-            elif not set(hot.ids.indices) & set(out):                                 # its adjoint
+            elif not set(hot.ids.indices) & set(out) and all(hot.index not in f.indices for f in rest):    # its adjoint
                 own = set(hot.ids.indices)
                 keep = canonical((*out, *own))
                 source = product(rest, out=[i for i in keep if i != hot.index])
