@@ -24,12 +24,12 @@ inline D magnitude(D x) { return real(bits(x) & INT64_MAX); }
 inline D with_sign(D x, D sign) { return real((bits(x) & INT64_MAX) | (bits(sign) & INT64_MIN)); }
 inline D power_of_two(D n) { return real(bits(n + (to_int + 1023)) << 52); }      // whole n in -1022 … 1023
 
-// x = n ln 2 + r, |r| <= ln 2 / 2; returns e^r - 1
+// x = n ln 2 + r, |r| <= ln 2 / 2; e^r - 1 = r + tail
 template <bool exact>
-inline D reduced(D x, D& n) {
+inline D reduced(D x, D& n, D& tail) {
     n = fma(x, log2e, splat(to_int)) - to_int;
-    D r = fma(n, -ln2_high, x);
-    r = fma(n, -ln2_low, r);
+    const D high = fma(n, -ln2_high, x);
+    const D r = fma(n, -ln2_low, high);
     D q;
     if constexpr (exact) {
         q = fma(r, splat(1.0 / 6227020800), 1.0 / 479001600);
@@ -46,30 +46,38 @@ inline D reduced(D x, D& n) {
     q = fma(q, r, 1.0 / 24);
     q = fma(q, r, 1.0 / 6);
     q = fma(q, r, 0.5);
-    return fma(q * r, r, r);
+    tail = q * r * r;
+    if constexpr (exact) tail = tail + fma(n, -ln2_low, high - r);                   // with what r lost in its rounding
+    return r;
+}
+
+// whole + r + tail, rounded once: what whole + r loses is given to the tail; |whole| >= |r|, or whole = 0
+inline D gathered(D whole, D r, D tail) {
+    const D s = whole + r;
+    return s + ((r - (s - whole)) + tail);
 }
 
 template <bool exact>
 inline D exp_(D x) {
-    D n, y;
+    D n, tail, y;
     if constexpr (exact) {
-        const D e = reduced<true>(clamp(x, -746, 710), n);
+        const D r = reduced<true>(clamp(x, -746, 710), n, tail);
         const D half = fma(n, 0.5, splat(to_int)) - to_int;
-        y = (e + 1) * power_of_two(half) * power_of_two(n - half);       // rounds once where the result is subnormal
+        y = gathered(splat(1.0), r, tail) * power_of_two(half) * power_of_two(n - half);   // a subnormal is rounded once
     } else {
-        const D e = reduced<false>(clamp(x, -110, 90), n);               // beyond the floats, within the doubles
-        y = fma(e, power_of_two(n), power_of_two(n));
+        const D r = reduced<false>(clamp(x, -110, 90), n, tail);         // beyond the floats, within the doubles
+        y = fma(r + tail, power_of_two(n), power_of_two(n));
     }
     return x != x ? x : y;
 }
 
 template <bool exact>
 inline D expm1_(D x) {
-    D n;
-    const D e = reduced<exact>(clamp(x, -40, exact ? 710 : 90), n);
+    D n, tail;
+    const D r = reduced<exact>(clamp(x, -40, exact ? 710 : 90), n, tail);
     const D half = fma(n, 0.5, splat(to_int)) - to_int;
-    D y = (e + (1 - power_of_two(-n))) * power_of_two(half) * power_of_two(n - half);
-    y = n == 0 ? e : y;
+    const D whole = 1 - power_of_two(-(n > 100 ? splat(100.0) : n));
+    D y = gathered(whole, r, tail) * power_of_two(half) * power_of_two(n - half);
     y = x == 0 ? x : y;                                                  // keeps -0
     return x != x ? x : y;
 }
@@ -97,14 +105,19 @@ inline D log_(D x) {
 
 template <bool exact>
 inline D sigmoid_(D x) {
-    const D e = exp_<exact>(-magnitude(x));
-    return (x < 0 ? e : splat(1.0)) / (1 + e);
+    const D e = exp_<exact>(-magnitude(x)), u = 1 + e;
+    if constexpr (!exact) return (x < 0 ? e : splat(1.0)) / u;
+    const D v = 1 / u, lost = v * (fma(-v, u, splat(1.0)) - v * (e - (u - 1)));          // of 1/(1 + e)
+    return x < 0 ? fma(e, v, e * lost) : v + lost;
 }
 
 template <bool exact>
 inline D tanh_(D x) {
-    const D e = expm1_<exact>(-2 * magnitude(x));
-    const D y = with_sign(-e / (2 + e), x);
+    const D a = magnitude(x), e = expm1_<exact>(-2 * a);
+    const D u = 2 + e, top = a < 1 ? -e : 2 * (e + 1);                   // 1 - q where -e / u would lose too much
+    D q = top / u;
+    if constexpr (exact) q = fma(fma(-q, u, top) - q * (e - (u - 2)), fma(u, splat(-0.5), 1.457), q);    // times about 1/u
+    const D y = with_sign(a < 1 ? q : 1 - q, x);
     return x != x ? x : y;
 }
 
