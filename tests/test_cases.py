@@ -13,23 +13,11 @@ ANALYTIC = {"exp", "log", "sqrt", "reciprocal", "sigmoid", "tanh", "erf", "expm1
             "elu", "selu", "softsign", "hardtanh"}        # branches are chosen by the real part: analytic away from kinks
 
 
-def objective(case, model, X, y, weights):
-    """The objective as a function of a dict of (complex) parameters, through the program of the loss alone."""
-    how, data, _ = model._feeds(X, y, weights)
-    program = model.program("J", **how)
-    feeds = model._store(program, data)
-
-    def value(theta):
-        dtype = np.result_type(*theta.values())
-        return Run(program, {**feeds, **theta}, dtype).outputs()["J"][()]
-    return value
-
-
 def check(case):
     model, (X, y, weights) = case.model(), case.data()
     J, gradients = model.objective_and_gradients(X, y, weights)
     theta = dict(model.parameters)
-    numeric = complex_step(objective(case, model, X, y, weights), theta)
+    numeric = complex_step(model.objective_function(X, y, weights), theta)
     scales = block_scales(numeric, loss=J, theta=theta)
     assert_agree(gradients, numeric, tolerance=case.tolerance, scale=scales)
 
@@ -49,7 +37,7 @@ def test_richardson_agrees_without_complex_numbers(case):
     model, (X, y, weights) = case.model(), case.data()
     J, gradients = model.objective_and_gradients(X, y, weights)
     theta = dict(model.parameters)
-    numeric, error = richardson(objective(case, model, X, y, weights), theta)
+    numeric, error = richardson(model.objective_function(X, y, weights), theta)
     scales = block_scales(numeric, loss=J, theta=theta)
     for name in gradients:
         if np.linalg.norm(error[name]) <= 1e-9 * scales[name]:            # a step across a kink is no evidence
@@ -60,7 +48,7 @@ def test_the_check_fails_on_a_wrong_gradient():
     case = cases.hidden()[0]
     model, (X, y, weights) = case.model(), case.data()
     J, gradients = model.objective_and_gradients(X, y, weights)
-    numeric = complex_step(objective(case, model, X, y, weights), dict(model.parameters))
+    numeric = complex_step(model.objective_function(X, y, weights), dict(model.parameters))
     gradients["W1"] = gradients["W1"] * (1 + 1e-9)
     with pytest.raises(AssertionError):
         assert_agree(gradients, numeric, tolerance=1e-11, scale=block_scales(numeric, loss=J, theta=dict(model.parameters)))
@@ -78,11 +66,11 @@ def test_deltas_and_input_gradients_are_derivatives_of_one_samples_loss(case):
     model, (X, y, weights) = case.model(), case.data()
     if model.network.vocabulary is not None:
         pytest.skip("token numbers have no gradient")
-    how, data, n = model._feeds(X, y, weights)
-    program = model.program("J", **how)
+    fed = model._feeds(X, y, weights)
+    program = model.program("J", **fed.how)
 
     def value(theta):
-        feeds = model._store(program, {**data, "x": theta["x"]})
-        return Run(program, {**model.parameters, **feeds}, np.result_type(theta["x"])).outputs()["J"][()]
-    numeric = complex_step(value, {"x": np.asarray(data["x"], float)})["x"] * n
+        stored = model._store(program, {**fed.arrays, "x": theta["x"]})
+        return Run(program, {**model.parameters, **stored}, np.result_type(theta["x"])).outputs()["J"][()]
+    numeric = complex_step(value, {"x": np.asarray(fed.arrays["x"], float)})["x"] * fed.n
     assert_agree(model.input_gradients(X, y, weights), numeric, tolerance=1e-11, scale=max(np.linalg.norm(numeric), 1e-12))

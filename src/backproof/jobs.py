@@ -112,7 +112,10 @@ def train_table(data, target=None, settings=None, *, out=None, force=False, read
                 progress  called with the record of every epoch
     Interrupt   Ctrl-C during training keeps the last complete step; the summary says "interrupted": true.
     """
+    from .train.loop import check_number
+
     settings, say, began = settings or Settings(), say or (lambda text: None), time.perf_counter()
+    check_number("seed", settings.seed, 0, whole=True, highest=1 << 32)
     made = _claim(out, force, data) if out is not None else None
     try:
         table, target = read_data(data, target, **(reading or {}))
@@ -359,10 +362,13 @@ def _refuse_same(out, *inputs):
     from .data.messages import shown
 
     for path in inputs:
-        with contextlib.suppress(OSError, ValueError):
-            if os.path.samefile(out, path):
-                raise OutputProblem(f"the output {shown(str(out), 200)} is the input {shown(str(path), 200)}",
-                                    fix="choose another --out", state="nothing was written")
+        try:
+            same = os.path.samefile(out, path)
+        except (OSError, ValueError):
+            same = False                                          # one of them does not exist
+        if same:
+            raise OutputProblem(f"the output {shown(str(out), 200)} is the input {shown(str(path), 200)}",
+                                fix="choose another --out", state="nothing was written")
 
 
 def _write_run(out, model, prepare, table, parts, arrays, summary):

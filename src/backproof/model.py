@@ -12,7 +12,7 @@ import numpy as np
 from .data.arrays import feature_names
 from .data.door import feeds
 from .data.sequences import unpad
-from .engines import choose
+from .engines import choose, reference
 from .engines.generator import initial_values
 from .engines.reference import storage_order
 from .errors import DataError, DtypeError, ModelFileError, NonFiniteError, OptionError, ShapeError
@@ -108,7 +108,7 @@ class Model:
             if derived or gradients or wrt:
                 sweep = self.network.gradient_system(**how, wrt=wrt or None)
                 names = [p.name for p in self.network.parameters] if gradients else []
-                named = [sweep.adjoints.get(name, name) for name in outputs]
+                named = [name if name in sweep.system else sweep.adjoints.get(name, name) for name in outputs]
                 self._programs[key] = lower(sweep.system, named, kernels=self.engine.kernels,
                                             gradients={name: sweep.adjoints[name] for name in names})
             else:
@@ -185,6 +185,20 @@ class Model:
         if not (np.isfinite(value) and all(np.isfinite(g).all() for g in gradients.values())):
             raise self._not_finite(run, "J")
         return value, gradients
+
+    def objective_function(self, X, y, sample_weight=None):
+        """J as a function of the parameters, {name: array} -> J, by the reference engine in their dtype (complex ones too).
+
+        It is what a gradient check differentiates: the program of the objective alone, in float64 or wider.
+        """
+        fed = feeds(self.network, np.dtype(np.float64), X, y, sample_weight, self.feature_names)
+        program = lower(self.network.system(**fed.how), ["J"])
+        stored = self._store(program, fed.arrays)
+
+        def objective(theta):
+            dtype = np.result_type(np.float64, *theta.values())
+            return reference.Run(program, {**self._arrays, **stored, **theta}, dtype).outputs()["J"].reshape(())
+        return objective
 
     def deltas(self, X, y, sample_weight=None):
         """The error signals δ = ∂E_n/∂z per sample, by name: "delta1", "delta2", …; shapes (n,j) or (n,t,j)."""

@@ -10,9 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..engines import reference
 from ..errors import OptionError
-from ..lower import lower
 
 __all__ = ["Target", "as_target", "from_model", "from_pair"]
 
@@ -59,25 +57,17 @@ def from_model(model, X, y, sample_weight=None):
     """A model: its engine's gradients against the objective of the reference engine in double or complex precision."""
     if X is None:
         raise OptionError("a model is checked on data", fix="check_gradients(model, X, y)")
-    wide = copy.copy(model)
-    wide.dtype = np.dtype(np.float64)
-    how, data, n = wide._feeds(X, y, sample_weight)
-    program = lower(model.network.system(**how), ["J"])
-    feeds = wide._store(program, data)
+    loss = model.objective_function(X, y, sample_weight)
     more = {} if sample_weight is None else {"sample_weight": sample_weight}
     point = {name: np.array(array, np.float64) for name, array in model.parameters.items()}
-
-    def loss(theta):
-        dtype = np.result_type(np.float64, *theta.values())
-        return reference.Run(program, {**feeds, **theta}, dtype).outputs()["J"].reshape(())
 
     def gradient(theta):
         moved = copy.copy(model).set_parameters(**theta)
         return moved.gradients(X, y, **more)
 
     return Target(f"Model {model.network.spec or ''}".strip(), point, loss, gradient, "complex step",
-                  1e-11 if model.dtype == np.float64 else 1e-5, {"N": n, "outputs": model.network.outputs},
-                  model.network, data)
+                  1e-11 if model.dtype == np.float64 else 1e-5, {"N": len(X), "outputs": model.network.outputs},
+                  model.network)
 
 
 # ---------------------------------------------------------------------------------------------------- pairs of functions
