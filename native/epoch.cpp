@@ -179,11 +179,7 @@ Done Machine<T>::epoch(const Epoch& e) {
     choose(lengths(extents), members_);
     constants();
     turn_twins();
-    int members = members_;
-    if (members > 1 && Team::begin(members) < members) {
-        Team::end();
-        members = 1;
-    }
+    const int members = Team::begin(members_);
     Barrier barrier(members);
     Shared shared;
     Team::run(members, [&](int member) { train(e, done, member, members, barrier, shared); });

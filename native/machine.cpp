@@ -217,11 +217,7 @@ void Machine<T>::execute(const std::vector<Node<T>>& nodes, Context<T>& c, Barri
 
 template <class T>
 void Machine<T>::run(bool update) {
-    int members = members_;
-    if (members > 1 && Team::begin(members) < members) {
-        Team::end();
-        members = 1;
-    }
+    const int members = Team::begin(members_);
     Barrier barrier(members);
     bad_ids_ = -1;
     std::atomic<int> bad{-1};

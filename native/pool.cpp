@@ -89,9 +89,9 @@ int Team::begin(int wanted) {
         if (!w) break;
         s->workers.push_back(w);
     }
-    const int members = std::min(wanted, static_cast<int>(s->workers.size()) + 1);
-    if (members == 1) end();
-    return members;
+    if (static_cast<int>(s->workers.size()) + 1 >= wanted) return wanted;
+    end();
+    return 1;
 }
 
 void Team::run(int members, const std::function<void(int)>& work) {

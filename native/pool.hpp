@@ -40,12 +40,12 @@ class Barrier {
 };
 
 // Runs work(member) for members 0 … n-1, member 0 on the calling thread. Where the team is at work for somebody else, or
-// the system gives no thread, fewer run: `begin` says how many, and results do not depend on it.
+// the system gives too few threads, the caller works alone: results do not depend on it.
 class Team {
   public:
-    static int begin(int wanted);                             // takes the team; how many members there are
+    static int begin(int wanted);                             // takes the team: as many members as wanted, or 1
     static void run(int members, const std::function<void(int)>& work);
-    static void end();                                        // gives it back
+    static void end();                                        // gives it back; only after more than 1
     static int processors();                                  // that this process may use
 };
 

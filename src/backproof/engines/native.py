@@ -52,7 +52,7 @@ class Bound:
     """
 
     def __init__(self, program):
-        self.program, self.builder = program, _native.Builder()
+        self.values, self.builder = program.values, _native.Builder()         # not the program: bindings die with it
         self.index, self.value = {}, {}
         for name, value in program.values.items():
             self.value[name] = self.builder.value(name, [self.place(i) for i in value.axes], value.storage, value.integer,
@@ -114,7 +114,7 @@ class Bound:
         """{symbol: length} of arrays in storage order, checked against one another."""
         found = {}
         for name, array in arrays.items():
-            value = self.program.values[name]
+            value = self.values[name]
             if array.ndim != len(value.axes):
                 raise ShapeError(f"{name} has {array.ndim} axes", where=f"it is {value!r}")
             for index, length in zip(value.axes, array.shape):
