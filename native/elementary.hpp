@@ -103,10 +103,22 @@ inline D log_(D x) {
     return x != x ? x : y;
 }
 
+// a / b for b in [1, 2]; where a float is wanted, the reciprocal's estimate and one step of Newton's give 28 bits
+template <bool exact>
+inline D quotient(D a, D b) {
+#if BP_VEC == 64
+    if constexpr (!exact) {
+        const D r = (D)_mm512_rcp14_pd((__m512d)b), q = a * r;
+        return fma(fma(-q, b, a), r, q);
+    }
+#endif
+    return a / b;
+}
+
 template <bool exact>
 inline D sigmoid_(D x) {
     const D e = exp_<exact>(-magnitude(x)), u = 1 + e;
-    if constexpr (!exact) return (x < 0 ? e : splat(1.0)) / u;
+    if constexpr (!exact) return quotient<false>(x < 0 ? e : splat(1.0), u);
     const D v = 1 / u, lost = v * (fma(-v, u, splat(1.0)) - v * (e - (u - 1)));          // of 1/(1 + e)
     return x < 0 ? fma(e, v, e * lost) : v + lost;
 }
@@ -115,7 +127,7 @@ template <bool exact>
 inline D tanh_(D x) {
     const D a = magnitude(x), e = expm1_<exact>(-2 * a);
     const D u = 2 + e, top = a < 1 ? -e : 2 * (e + 1);                   // 1 - q where -e / u would lose too much
-    D q = top / u;
+    D q = quotient<exact>(top, u);
     if constexpr (exact) q = fma(fma(-q, u, top) - q * (e - (u - 2)), fma(u, splat(-0.5), 1.457), q);    // times about 1/u
     const D y = with_sign(a < 1 ? q : 1 - q, x);
     return x != x ? x : y;

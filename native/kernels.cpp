@@ -1,4 +1,5 @@
 // One instruction set's kernels. Compiled once for each, with BP_ISA its name and BP_VEC the bytes of its vectors.
+#include <type_traits>
 #include <utility>
 
 #include "kernels.hpp"
@@ -29,19 +30,54 @@ void each_row(T* into, const T* rows, long count) {
 
 template <class T>
 bool finite(const T* rows, long count) {
-    Vec<T> acc = {};
-    for (long k = 0; k < count * W<T>; k += lanes<T>) acc += load(rows + k) * 0;          // NaN and infinity give NaN
+    Vec<T> acc[4] = {};                                      // NaN and infinity times 0 give NaN
+    long k = 0;
+    for (; k + 4 * W<T> <= count * W<T>; k += 4 * W<T>)
+        for (long v = 0; v < W<T>; v += lanes<T>)
+            for (int j = 0; j < 4; j++) acc[j] = fma(load(rows + k + j * W<T> + v), Vec<T>{}, acc[j]);
+    for (; k < count * W<T>; k += lanes<T>) acc[0] += load(rows + k) * 0;
+    const Vec<T> all = acc[0] + acc[1] + acc[2] + acc[3];
     bool good = true;
-    for (long k = 0; k < lanes<T>; k++) good &= acc[k] == 0;
+    for (long j = 0; j < lanes<T>; j++) good &= all[j] == 0;
     return good;
 }
 
-// a W x W block: to[j,i] = from[i,j]
+// exchanges the off-diagonal squares of size `half` within squares of twice that size
+template <class T, int half>
+inline void exchange_squares(Vec<T>* row) {
+    constexpr int n = static_cast<int>(lanes<T>);
+    if constexpr (half < n) {
+        using Pick = typename OfBytes<std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>, BP_VEC>::type;
+        Pick low, high;
+#pragma GCC unroll 16
+        for (int l = 0; l < n; l++) {
+            low[l] = (l & half) ? l - half + n : l;
+            high[l] = (l & half) ? l + n : l + half;
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < n; i++)
+            if (!(i & half)) {
+                const Vec<T> a = row[i], b = row[i + half];
+                row[i] = __builtin_shuffle(a, b, low);
+                row[i + half] = __builtin_shuffle(a, b, high);
+            }
+        exchange_squares<T, 2 * half>(row);
+    }
+}
+
+// a W x W block: to[j,i] = from[i,j], in squares of one vector's lanes
 template <class T>
 void transpose(T* to, long to_row, const T* from, long from_row) {
-    for (long i0 = 0; i0 < W<T>; i0 += 4)
-        for (long j = 0; j < W<T>; j++)
-            for (long i = i0; i < i0 + 4; i++) to[j * to_row + i] = from[i * from_row + j];
+    constexpr long n = lanes<T>;
+    for (long i0 = 0; i0 < W<T>; i0 += n)
+        for (long j0 = 0; j0 < W<T>; j0 += n) {
+            Vec<T> row[n];
+#pragma GCC unroll 16
+            for (long i = 0; i < n; i++) row[i] = load(from + (i0 + i) * from_row + j0);
+            exchange_squares<T, 1>(row);
+#pragma GCC unroll 16
+            for (long j = 0; j < n; j++) store<T>(to + (j0 + j) * to_row + i0, row[j]);
+        }
 }
 
 template <class T>

@@ -26,8 +26,11 @@ template <class T, int R, int P, bool gradient>
 void tile(const Product<T>& g, const T* a, T* c) {
     constexpr long row = gradient ? 1 : W<T>, step = gradient ? W<T> : 1;
     Vec<T> sum[R][P][V<T>];
+#pragma GCC unroll 16
     for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
         for (int p = 0; p < P; p++)
+#pragma GCC unroll 8
             for (int v = 0; v < V<T>; v++) sum[r][p][v] = Vec<T>{};
     const T* b = g.b;
     for (long o = 0; o < g.outer; o++, a += g.a_outer, b += g.b_outer) {
@@ -49,8 +52,11 @@ void tile(const Product<T>& g, const T* a, T* c) {
             }
         }
     }
+#pragma GCC unroll 16
     for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
         for (int p = 0; p < P; p++)
+#pragma GCC unroll 8
             for (int v = 0; v < V<T>; v++) store<T>(c + r * W<T> + p * g.c_panel + v * lanes<T>, sum[r][p][v]);
 }
 
