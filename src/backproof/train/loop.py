@@ -17,7 +17,7 @@ from ..errors import NonFiniteError, OptionError
 from .history import History
 from .schedules import Plateau, schedule
 
-__all__ = ["Options", "train", "check_number"]
+__all__ = ["Options", "train", "check_number", "heard"]
 
 
 @dataclass
@@ -105,8 +105,7 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
                 history.best, best_parameters = epoch, {k: v.copy() for k, v in session.parameters.items()}
         else:
             waited += 1
-        stop = [callback(record) for callback in callbacks]
-        if any(stop):
+        if heard(callbacks, record, lambda: session.parameters):
             history.stopped = f"stopped by a callback after epoch {epoch}"
             break
         if options.patience is not None and waited >= options.patience:
@@ -115,6 +114,11 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
     if best_parameters is not None:
         session.parameters = best_parameters
     return history
+
+
+def heard(callbacks, record, parameters):
+    """Tell every callback of an epoch, and the parameters to one with ``watch`` (as a function); does any ask for an end?"""
+    return any([c.watch(record, parameters) if hasattr(c, "watch") else c(record) for c in callbacks])
 
 
 def _failure(failure, epoch, step, history, layer_of):
