@@ -206,7 +206,7 @@ def test_parameters_are_read_only_views():
     ({"learning_rate": True}, "is not a number"), ({"batch_size": 0}, "batch_size=0"), ({"epochs": 2.5}, "epochs=2.5"),
     ({"optimizer": "adm"}, "no optimizer 'adm'"), ({"schedule": "linear"}, "no schedule 'linear'"), ({"patience": 0}, "patience=0"),
     ({"clip_norm": -1.0}, "clip_norm=-1.0"), ({"validation": X}, "pair"), ({"continued": True}, "no run of this optimizer"),
-    ({"sample_weight": [1.0]}, "sample_weight has 1"), ({"sample_weight": -np.ones(40)}, "negative"), ({"sample_weight": np.zeros(40)}, "0 for all"),
+    ({"sample_weight": [1.0]}, "sample_weight has 1"), ({"sample_weight": -np.ones(40)}, "negative"), ({"sample_weight": np.zeros(40)}, "zero for all"),
 ])
 def test_options_outside_their_interval_are_refused_before_anything_is_computed(wrong, message):
     model = classifier()
