@@ -354,6 +354,13 @@ def derive(
     l2: Annotated[float, typer.Option(help="penalty λ/2 ΣW² on the weights")] = 0.0,
     form: Annotated[str, typer.Option(help="index: every sum written out; matrix")] = "index",
     format: Annotated[str, typer.Option(help="text, latex, markdown, html, python or c")] = "text",
+    layout: Annotated[str, typer.Option(help="sample: columns, W of units × inputs; batch: arrays as stored")] = "sample",
+    notation: Annotated[str, typer.Option(help="house, or that of an article: A, C, D, E")] = "house",
+    bias: Annotated[str, typer.Option(help="separate, or folded: [W b][x; 1]")] = "separate",
+    names: Annotated[str, typer.Option(help="numbers or layers")] = "numbers",
+    language: Annotated[str, typer.Option(help="en or zh")] = "en",
+    article: Annotated[bool, typer.Option("--article", help="the whole derivation with its prose")] = False,
+    of: Annotated[str, typer.Option(help="differentiate this equation instead of the objective, such as score")] = None,
     check: Annotated[bool, typer.Option("--check", help="evaluate every line as printed against the complex step")] = False,
     expression: Annotated[str, typer.Option(help="differentiate this instead of a network, such as 'x*y'")] = None,
     at: Annotated[str, typer.Option(help="the point for --expression, such as x=4,y=-3")] = None,
@@ -366,22 +373,18 @@ def derive(
                               fix="backproof derive '3 | 2 tanh', or backproof derive --expression 'x*y' --at x=4,y=-3")
         if at is not None and expression is None:
             raise OptionError("--at belongs to --expression", fix="leave --at out, or give --expression")
-        print(_network_text(spec, loss, l2, form, format, check) if spec is not None else _expression_text(expression, at, check))
+        style = {"form": form, "layout": layout, "notation": notation, "bias": bias, "names": names, "language": language}
+        print(_network_text(spec, loss, l2, of, format, check, article, style) if spec is not None else _expression_text(expression, at, check))
 
 
-def _network_text(spec, loss, l2, form, format, check):
+def _network_text(spec, loss, l2, of, format, check, article, style):
     from .network import Network
 
-    derivation = Network(spec, loss=loss, l2=l2).derive()
-    formats = [name for name in ("text", "latex", "markdown", "html", "python", "c") if hasattr(derivation, f"to_{name}")]
-    write = getattr(derivation, f"to_{_chosen('format', format, formats)}")
-    if format == "text":
-        return write(form=form, check=check)
-    if check:
-        errors = derivation.check(form=form)
-        worst = max(errors.values())
-        print(f"{len(errors)} lines checked: largest relative error {worst:.0e}", file=sys.stderr)
-    return write(form=form)
+    derivation = Network(spec, loss=loss, l2=l2).derive(of)
+    written = _chosen("format", format, ("text", "latex", "markdown", "html", "python", "c"))
+    if written in ("python", "c"):
+        return getattr(derivation, f"to_{written}")(**style)
+    return derivation.printed(written, check=check, article=article, **style).rstrip("\n")
 
 
 def _expression_text(expression, at, check):

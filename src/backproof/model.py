@@ -227,6 +227,24 @@ class Model:
         found = self._run(program, self._store(program, fed.arrays)).outputs()
         return {name: _sample_first(program.outputs[name].labels, found[name]) for name in program.outputs}
 
+    def trace(self, X, y=None, sample_weight=None, **about):
+        """Every number of a run on these samples, for reading and for the page: a Trace (.values, .to_html(path)).
+
+        ``about``: feature_names, class_names, learning_rate (of the update that the page shows), title, rows.
+        """
+        from .show.trace import NEWEST, Recording, Snapshot, Trace      # typesetting loads only when asked for
+        recording = Recording(self, X, y, sample_weight)
+        snapshot = Snapshot(self.history.records[-1]["epoch"] + 1 if self.history.records else NEWEST, recording(self._arrays))
+        return Trace.of(recording, [snapshot], **{"feature_names": self.feature_names, **about})
+
+    def report(self, X, y=None, **about):
+        """What training came to: curves, errors, the health of the error signal with causes and mends: a Report.
+
+        With a Health among the callbacks of ``fit`` the report shows every epoch, else these weights alone.
+        """
+        from .show.report import report
+        return report(self, X, y, **about)
+
     def _not_finite(self, run, wanted, start=0):
         tensor = run.first_non_finite() or wanted
         layer = self._layer_of().get(tensor)
@@ -255,11 +273,15 @@ class Model:
                     continue_probability  the adjoint passes each link with probability π, scaled by 1/π: unbiased
                     continued      go on with the optimizer's state and the count of epochs of the last fit
                     checkpoints    a Checkpoints folder that is written while training; what it holds is continued
+                    callbacks      functions(record), called after every epoch: a true result ends the run; or Recorder, Health
         Raises      NonFiniteError in the step where something is not finite (that step is not applied); OptionError,
                     DataError before anything is computed. KeyboardInterrupt leaves the last complete step.
         """
         if not continued:
             self.feature_names = feature_names(X)
+        for callback in callbacks:
+            if hasattr(callback, "begin"):
+                callback.begin(self, X, y)
         options = Options(epochs, batch_size, learning_rate, schedule, warm_up, patience, improvement, shuffle, clip_norm, clip_value)
         fed = self._feeds(X, y, sample_weight)
         links = Links.of(self.network, truncation_length, continue_probability, fed, self.seed)

@@ -162,6 +162,8 @@ class Network:
         grad.W1
         """
         from .derivation import Derivation      # typesetting loads only when asked for
+        if "dense" in self.targets:
+            how = {"target": "dense", **how}    # y_k log a_k, as a textbook writes it; target="class" for class numbers
         if of is None:
             sweep = self.gradient_system(wrt=wrt, **how)
             seeds = {"E": Variable("w", (SAMPLE,), "weight") if how.get("weighted") else 1}
@@ -169,10 +171,11 @@ class Network:
                 seeds["penalty"] = PENALTY_SCALE if how.get("scaled_penalty") else 1
             return Derivation(sweep, seeds, wrt or [p.name for p in self.parameters], self)
         system = self.system(**how)
-        of = system.resolve("prediction" if of == "score" and "score" not in system else of)
+        symbol = "s" if of == "score" and "score" not in system else None
+        of = system.resolve("prediction" if symbol else of)
         system = system.restricted([of])
         wrt = wrt or [p.name for p in self.parameters if p.name in system.variables]
-        return Derivation.of(system, {of: 1}, wrt, network=self)
+        return Derivation.of(system, {of: 1}, wrt, network=self, symbol=symbol)
 
     # ------------------------------------------------------------------------------------------------ as text and data
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..errors import NonFiniteError
 from .history import History
+from .loop import heard
 
 __all__ = ["minimise"]
 
@@ -50,7 +51,7 @@ def minimise(objective, parameters, *, iterations, tolerance=1e-10, decrease=Non
         measured = measured if isinstance(measured, dict) else {"validation_loss": measured}
         record = history.append(epoch=len(history), step=len(history) + 1, loss=None, objective=float(intermediate_result.fun), **measured,
                                 learning_rate=None, seconds=None)
-        if any([callback(record) for callback in callbacks]):
+        if heard(callbacks, record, lambda: unflatten(latest)):
             history.stopped = f"stopped by a callback after iteration {len(history) - 1}"
             raise Stopped
     try:

@@ -19,7 +19,7 @@ from .history import History
 from .schedules import schedule
 from .stopping import Patience
 
-__all__ = ["Interrupted", "Options", "Progress", "train", "check_number", "new_progress"]
+__all__ = ["Interrupted", "Options", "Progress", "train", "check_number", "new_progress", "heard"]
 
 
 @dataclass
@@ -151,7 +151,7 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
             progress.epoch, progress.step, progress.within, progress.seconds = epoch + 1, progress.steps, Steps(), 0.0
             if reason:
                 history.stopped, progress.end = reason, epoch + 1
-        if any([callback(record) for callback in callbacks]):
+        if heard(callbacks, record, lambda: session.parameters):
             history.stopped, progress.end = f"stopped by a callback after epoch {epoch}", epoch + 1
     look()
     if progress.best is not None:
@@ -177,6 +177,11 @@ def _steps(session, data, chosen, scalars, batch_size, seed, progress, every):
             session.steps(data, rows, batch_size, part, progress.epoch, seed, done)
     finally:
         progress.seconds += time.perf_counter() - began
+
+
+def heard(callbacks, record, parameters):
+    """Tell every callback of an epoch, and the parameters to one with ``watch`` (as a function); does any ask for an end?"""
+    return any([c.watch(record, parameters) if hasattr(c, "watch") else c(record) for c in callbacks])
 
 
 def _failure(failure, epoch, step, history, layer_of):
