@@ -104,7 +104,7 @@ void Machine<T>::gather(const Epoch& e, long start, long count, Context<T>& c) {
     long low = 0, high = count;
     if (c.members > 1) share(count, sample_unit(count, c.members), c.member, c.members, low, high);
     for (const Source& s : e.sources) gather_one(program().values[s.value], plan_->layouts[s.value], s, e.rows + start, low, high);
-    draw(e, e.rows + start, low, high);
+    draw(e, e.originals + start, low, high);
 }
 
 template <class T>
@@ -156,7 +156,7 @@ void Machine<T>::train(const Epoch& e, Done& done, int member, int members, Barr
                 done.loss += static_cast<double>(count) * static_cast<double>(arena_.at[plan_->layouts[e.loss].offset]);
                 done.objective += static_cast<double>(count) * static_cast<double>(arena_.at[plan_->layouts[e.objective].offset]);
             } else {
-                done.failed_step = k;
+                done.failed_step = done.steps;
             }
             done.interrupted = stop;
         }
@@ -167,7 +167,7 @@ void Machine<T>::train(const Epoch& e, Done& done, int member, int members, Barr
 
 template <class T>
 Done Machine<T>::epoch(const Epoch& e) {
-    Done done;
+    Done done = e.begun;
     if (e.count <= 0) return done;
     auto extents = e.extents;
     const long tail = e.count % e.batch, full = std::min(e.batch, e.count);
