@@ -17,7 +17,7 @@ test: $(STAMP)
 test-long: $(STAMP)
 	$(QUIET) $(PY) -m pytest -n $(WORKERS) -m "long"
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml CMakeLists.txt $(wildcard native/*)
 	@test -n "$(PYTHON)" || { echo "no python3 found: install Python 3.11 or newer"; exit 1; }
 	@test -x $(PY) || { $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "$(PYTHON) is older than Python 3.11: install python3.11"; exit 1; }; }

@@ -151,8 +151,8 @@ def test_e2_the_chain_in_the_order_of_the_article():
 
 
 def test_every_example_has_a_test_and_a_row_in_the_docs():
-    here = Path(__file__).read_text()
-    listed = (EXAMPLES.parent / "docs" / "articles-examples.md").read_text()
+    here = Path(__file__).read_text(encoding="utf-8")
+    listed = (EXAMPLES.parent / "docs" / "articles-examples.md").read_text(encoding="utf-8")
     for path in EXAMPLES.glob("*.py"):
         assert f'example("{path.stem}")' in here, path
         assert f"{path.name}" in listed, path

@@ -8,9 +8,13 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 
+import numpy as np
+
 from .calculus import SAMPLE
 from .derive import sweep, textbook
+from .engines.reference import Run
 from .errors import DerivationError, OptionError
+from .lower import lower
 from .show.article import article as blocks_of
 from .show.c_code import c_code
 from .show.document import Rows, write
@@ -21,6 +25,7 @@ from .show.lines import lines_of
 from .show.notation import NOTATIONS
 from .show.python_code import python_code
 from .show.sheet import Sheet, Style
+from .show.views import error_sharing, graph
 from .show.words import LANGUAGES, phrase
 
 __all__ = ["Derivation"]
@@ -29,7 +34,8 @@ __all__ = ["Derivation"]
 class Derivation:
     """The forward equations of a network and everything derived from them, in order of execution.
 
-    Attributes  system, sweep; seeds {scalar: its adjoint}; wrt, the names differentiated by; network, or None
+    Attributes  system, sweep; seeds {scalar: its adjoint}; wrt, the names differentiated by; network, or None; symbol, the letter
+                of what is differentiated where it is not the loss ("s" of a score)
 
     >>> from backproof import Network
     >>> derivation = Network("3 | 2 tanh", loss="squared_error").derive()
@@ -41,14 +47,14 @@ class Derivation:
     True
     """
 
-    def __init__(self, sweep, seeds, wrt, network=None, mean_over=SAMPLE):
+    def __init__(self, sweep, seeds, wrt, network=None, mean_over=SAMPLE, symbol=None):
         self.sweep, self.system, self.seeds = sweep, sweep.system, dict(seeds)
-        self.wrt, self.network, self.mean_over = list(wrt), network, mean_over
+        self.wrt, self.network, self.mean_over, self.symbol = list(wrt), network, mean_over, symbol
 
     @classmethod
-    def of(cls, system, seeds, wrt, *, network=None, mean_over=SAMPLE):
+    def of(cls, system, seeds, wrt, *, network=None, mean_over=SAMPLE, symbol=None):
         """Differentiate the seeded scalars of a system by the names ``wrt``."""
-        return cls(sweep(system, seeds, wrt, mean_over=mean_over), seeds, wrt, network, mean_over)
+        return cls(sweep(system, seeds, wrt, mean_over=mean_over), seeds, wrt, network, mean_over, symbol)
 
     @property
     def equations(self):
@@ -94,6 +100,34 @@ class Derivation:
                     instances[id(system)].values.update({name: float(value) for name, value in pair})
         return {line.number: max(_error(line, side, instances[id(line.system or self.system)]) for side in line.sides)
                 for line in lines}
+
+    # ------------------------------------------------------------------------------------------------ with numbers
+
+    def values(self, feeds):
+        """({name: array}, {extent: number}): every named quantity at the numbers fed, by the reference engine."""
+        run = Run(lower(self.system, list(self.system.equations)), feeds)
+        constants = {name: float(value) for pair in self.strengths.values() for name, value in pair}
+        return {**feeds, **run.outputs(), **constants}, run.extents
+
+    def error_sharing(self, feeds, **style):
+        """The error signals and gradients entry by entry, their formulas with letters and with numbers.
+
+        Parameters  feeds  {name: array in stored order} of parameters, input (one sample reads best) and target
+        """
+        return error_sharing(self, *self.values(feeds), _style(**style))
+
+    def graph(self, feeds, **style):
+        """The computational graph: every quantity with its value, its adjoint, and its sensitivity in words.
+
+        >>> from backproof.calculus import System, Variable
+        >>> s = System()
+        >>> f = s.define("f", Variable("x") * Variable("y"))
+        >>> for node in Derivation.of(s, {"f": 1}, ["x", "y", "f"], mean_over=None).graph({"x": 4, "y": -3}): print(node)
+        x = 4   adjoint −3   a small step h in x changes f by about −3 h
+        y = −3   adjoint 4   a small step h in y changes f by about 4 h
+        f = x·y = 4·(−3) = −12   adjoint 1   a small step h in f changes f by about 1 h
+        """
+        return graph(self, *self.values({name: np.asarray(array) for name, array in feeds.items()}), _style(**style))
 
     # ------------------------------------------------------------------------------------------------ print
 
@@ -171,6 +205,14 @@ def _style(**given):
 
 
 def _error(line, side, instance):
+    """The relative error of one right-hand side; infinite where its matrices do not fit together."""
+    try:
+        return _compared(line, side, instance)
+    except ValueError:
+        return float("inf")
+
+
+def _compared(line, side, instance):
     if isinstance(line, FoldedLine):
         whole = MatrixEvaluation(instance.values, instance.extents)(line, side.tree)
         return max(instance.error(part.equation.of, value) for part, value in line.parts(whole))

@@ -81,6 +81,9 @@ class System:
     def append(self, equation):
         if equation.name in self:
             raise ExpressionError(f"the name {equation.name!r} is taken", where=repr(equation), fix="choose another name")
+        if any(isinstance(node, Variable) and node.name == equation.name for node in walk(equation.expression)):
+            raise ExpressionError(f"the equation {equation.name!r} reads a variable of its own name", where=repr(equation),
+                                  fix="call one of them otherwise")
         self.equations[equation.name] = equation
         coefficient, core = split_coefficient(equation.expression)
         if core.children and not is_zero(core):

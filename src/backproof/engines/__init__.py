@@ -5,22 +5,48 @@ An engine is a module with
     Run(program, feeds, dtype)
                         one execution: outputs(), gradients(), first_non_finite()
     Session(program, parameters, state, dtype, threads)
-                        training: steps(data, rows, batch_size, scalars, epoch, seed) applies one update per minibatch
-                        and gives Steps; parameters and state are those after the last complete step
+                        training: steps(data, rows, batch_size, scalars, epoch, seed, done=None, originals=None)
+                        applies one update per minibatch and gives Steps; parameters and state are those after the last
+                        complete step. ``done`` are Steps to go on from, up to date at every moment that an interrupt
+                        can end the call; ``originals`` are the rows' numbers where the data are a part of the whole
 The same program gives the same numbers in all of them, within the tolerances of the case table in the tests.
 """
 
+import warnings
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+
 from ..errors import EngineError
-from . import reference
 from .steps import Steps          # noqa: F401
 
-ENGINES = {engine.name: engine for engine in (reference,)}
+ENGINES = ("native", "reference")
 
 
+def compiled():
+    """Was this package built with its C++ core?"""
+    return find_spec(f"{__name__}._native") is not None
+
+
+@cache
 def choose(engine=None):
-    """An engine by name, or the default."""
+    """An engine by name; by default the native one, and the reference where the package was built without a compiler.
+
+    Raises   EngineError for an unknown name, and where the compiled core is there but cannot be loaded.
+    """
     if engine is None:
-        return reference
+        engine = "native" if compiled() else "reference"
+        if engine == "reference":
+            warnings.warn("backproof was built without its C++ core: the readable reference engine runs, many times slower; "
+                          "a compiled wheel or a C++ compiler gives the native one", stacklevel=3)
     if engine not in ENGINES:
         raise EngineError(f"there is no engine {engine!r}", fix=f"one of {', '.join(ENGINES)}")
-    return ENGINES[engine]
+    if engine == "native" and not compiled():
+        raise EngineError("this package was built without its C++ core",
+                          fix="install a compiled wheel, or g++ 12 and build again: pip install --force-reinstall backproof")
+    try:
+        return import_module(f"{__name__}.{engine}")
+    except ImportError as error:
+        raise EngineError(f"the engine {engine!r} cannot be loaded: {error}", where=f"{__name__}.{engine}",
+                          fix="build it again for this Python: pip install --force-reinstall --no-cache-dir backproof; "
+                              "until then engine='reference'") from error

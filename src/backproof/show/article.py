@@ -146,7 +146,7 @@ def _shape(axes, namer):
 def _update(sheet):
     """θ ← θ − η ∂J/∂θ"""
     namer, theta = sheet.namer(sheet.derivation.system), Id("θ")
-    gradient = Partial(Id(namer.objective()), theta)
+    gradient = Partial(namer.objective(), theta)
     return Across((theta, Op("←"), theta, Op("−"), Id(namer.notation.rate), Op("", "juxtaposed"), gradient))
 
 

@@ -8,14 +8,15 @@ Gives   ``gradient``, ``step`` and ``predict`` over flat arrays. Every loop nest
 
 import re
 from fractions import Fraction
+from textwrap import fill
 
 from ..calculus import Index
 from ..errors import OptionError
 from ..lower import lower, plan
 from ..lower.instructions import FIRST
 from ..train.optimizers import OPTIMIZERS, update_equations
-from .document import cleaned
 from .lines import lines_of
+from .names import cleaned
 from .sheet import Sheet
 from .text import text
 
@@ -150,7 +151,7 @@ class _File:
         arrays = ", ".join(f"{v.name}{''.join(f'[{self.letter(i)}]' for i in v.axes)}" for v in self.training.values.values()
                            if self.given(v))
         return HEAD.format(title=comment(about), parameters=self.training_plan.parameters, optimizer=self.optimizer.name,
-                           layout=comment(layout), state=comment(state), arrays=comment(arrays), n_max=self.capacity["N"],
+                           layout=wrapped(layout), state=wrapped(state), arrays=wrapped(arrays), n_max=self.capacity["N"],
                            t_max=f", t at most {self.capacity['T']}" if "T" in self.training.symbols else "",
                            t_max_value=self.capacity["T"], globals=globals_, arena=length)
 
@@ -201,6 +202,11 @@ class _Plain:
         self.name, self.kind, self.layer = name, "weight", None
 
 
+def wrapped(words):
+    """A list of any length as lines of the opening comment."""
+    return fill(", ".join(comment(item) for item in words.split(", ")), 100, subsequent_indent=" " * 13, break_long_words=False)
+
+
 def _plus(base, offset):
     """base + offset as C."""
     if base.endswith(" - 1"):
@@ -210,7 +216,7 @@ def _plus(base, offset):
 
 def comment(words):
     """Text that cannot end a comment, or begin another."""
-    words = cleaned(words) if len(words) < 200 else "".join(cleaned(words[k:k + 200]) for k in range(0, len(words), 200))
+    words = cleaned(words, 400)
     return re.sub(r"[/*\\?](?=[/*\\?])", lambda m: m.group() + " ", words).rstrip("\\")
 
 

@@ -147,6 +147,10 @@ class Composer:
         return "T" + (f"{place.offset:+d}".replace("-", "−") if place.offset else "")
 
     def product(self, tree):
+        kept = tuple(f for f in tree.factors if not (isinstance(f, Ones) and single(f)))
+        if len(kept) == 1:
+            return getattr(self, type(kept[0]).__name__.lower())(kept[0])
+        tree = Product(kept) if kept else tree
         return Row(self.factors(tree.factors, "juxtaposed")), PRODUCT
 
     def factors(self, factors, kind, sign=""):
@@ -251,7 +255,10 @@ class Composer:
 
     def matmul(self, tree):
         items = []
-        for k, factor in enumerate(tree.factors):
+        factors = [f for f in tree.factors if not (isinstance(f, Ones) and single(f))] or [tree.factors[0]]
+        if len(factors) == 1:
+            return getattr(self, type(factors[0]).__name__.lower())(factors[0])
+        for k, factor in enumerate(factors):
             if k:
                 items.append(Op("", "juxtaposed"))
             items.append(self.box(factor, ATOM if isinstance(factor, (Hadamard, Divide, Sum)) else PRODUCT))

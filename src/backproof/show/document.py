@@ -12,14 +12,15 @@ from html import escape
 from .boxes import Box
 from .latex import escaped, latex
 from .mathml import element, inner, mathml
+from .names import cleaned
 from .picture import svg, text_picture, tikz
 from .text import text
 from .words import phrase
 
-__all__ = ["Heading", "Paragraph", "Rows", "Table", "Picture", "write", "FORMATS", "cleaned"]
+__all__ = ["Heading", "Paragraph", "Rows", "Table", "Picture", "write", "FORMATS"]
 
 FORMATS = ("text", "markdown", "latex", "html")
-LIMIT = 200                               # characters of a name that are shown
+PROSE = 2000                              # characters of a paragraph
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,6 @@ class Picture:
     columns: tuple
 
 
-def cleaned(word):
-    """Text without control, bidirectional and other invisible characters, cut to a length that can be read.
-
-    >>> cleaned("a\\x1b[31mb\\u202ec")
-    'a�[31mb�c'
-    """
-    word = word if len(word) <= LIMIT else word[:LIMIT] + f"… ({len(word)} characters)"
-    return "".join("�" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp") else c for c in word)
-
-
 def joined(phrases, style):
     return phrase("semicolon", style.language).join(phrases)
 
@@ -77,30 +68,30 @@ def write(blocks, style, form, *, title=None):
 # ---------------------------------------------------------------------------------------------------------------- text
 
 def write_text(blocks, style, title):
-    parts = [] if title is None else [cleaned(title), "=" * width_of(cleaned(title)), ""]
+    parts = [] if title is None else [cleaned(title, PROSE), "=" * width_of(cleaned(title, PROSE)), ""]
     for block in blocks:
         parts.append(TEXT[type(block)](block, style))
     return "\n".join(parts).rstrip("\n") + ("\n" if title is not None else "")
 
 
 def _text_heading(block, style):
-    return f"\n{cleaned(block.text)}\n{'-' * width_of(cleaned(block.text))}"
+    return f"\n{cleaned(block.text, PROSE)}\n{'-' * width_of(cleaned(block.text, PROSE))}"
 
 
 def _text_paragraph(block, style):
-    return "".join(text(part) if isinstance(part, Box) else cleaned(part) for part in block.parts)
+    return "".join(text(part) if isinstance(part, Box) else cleaned(part, PROSE) for part in block.parts)
 
 
 def _text_rows(block, style):
     rows = []
     for row in block.rows:
-        head = f"({row.number})".rjust(5) + f"  {cleaned(text(row.left))}"
+        head = f"({row.number})".rjust(5) + f"  {text(row.left)}"
         notes = [joined(row.rules, style) if block.ruled else "", *(note for _, note in row.right[1:])]
-        formulas = [f"{head} = {cleaned(text(row.right[0][0]))}"]
-        formulas += [" " * (len(head) + 1) + f"= {cleaned(text(box))}" for box, _ in row.right[1:]]
+        formulas = [f"{head} = {text(row.right[0][0])}"]
+        formulas += [" " * (len(head) + 1) + f"= {text(box)}" for box, _ in row.right[1:]]
         notes[0] = (notes[0], row.mark())
         rows += list(zip(formulas, notes))
-        rows += [(" " * (len(head) + 3) + f"{cleaned(text(a))} = {cleaned(text(b))}", phrase("edge", style.language)) for a, b in row.edges]
+        rows += [(" " * (len(head) + 3) + f"{text(a)} = {text(b)}", phrase("edge", style.language)) for a, b in row.edges]
     width = min(max((len(formula) for formula, _ in rows), default=0), 84)
     marked = any(isinstance(note, tuple) and note[1] for _, note in rows)
     lines = []
@@ -119,7 +110,7 @@ def width_of(line):
 
 
 def _text_table(block, style):
-    cells = [[cleaned(text(cell)) if isinstance(cell, Box) else cleaned(cell) for cell in row] for row in (block.header, *block.rows)]
+    cells = [[text(cell) if isinstance(cell, Box) else cleaned(cell) for cell in row] for row in (block.header, *block.rows)]
     widths = [max(width_of(row[k]) for row in cells) for k in range(len(block.header))]
     lines = ["  ".join(cell + " " * (w - width_of(cell)) for cell, w in zip(row, widths)).rstrip() for row in cells]
     return "\n".join([lines[0], "  ".join("─" * w for w in widths), *lines[1:]])
@@ -143,7 +134,7 @@ def write_markdown(blocks, style, title):
 
 def plain_markdown(word):
     """Text that Markdown reads as text: markup and HTML escaped."""
-    return "".join(rf"\{c}" if c in r"\`*_{}[]()#+!|~$" else {"<": "&lt;", ">": "&gt;", "&": "&amp;"}.get(c, c) for c in cleaned(word))
+    return "".join(rf"\{c}" if c in r"\`*_{}[]()#+!|~$" else {"<": "&lt;", ">": "&gt;", "&": "&amp;"}.get(c, c) for c in cleaned(word, PROSE))
 
 
 def _markdown_heading(block, style):
@@ -178,7 +169,7 @@ def aligned(row):
 
 
 def _note(words):
-    return rf" \qquad \text{{{escaped(cleaned(words))}}}" if words else ""
+    return rf" \qquad \text{{{escaped(cleaned(words, PROSE))}}}" if words else ""
 
 
 def _markdown_table(block, style):
@@ -187,7 +178,7 @@ def _markdown_table(block, style):
 
 
 def _markdown_picture(block, style):
-    return "```text\n" + text_picture(block.columns) + "\n```"
+    return " → ".join(", ".join(f"${latex(box).strip()}$" for box in captions) + f" ({count})" for captions, count in block.columns)
 
 
 MARKDOWN = {Heading: _markdown_heading, Paragraph: _markdown_paragraph, Rows: _markdown_rows, Table: _markdown_table,
@@ -211,15 +202,15 @@ def write_latex(blocks, style, title):
         return body + "\n"
     head = PREAMBLE % ("ctexart" if style.language == "zh" else "article")
     return f"% compile with {'xelatex' if style.language == 'zh' else 'xelatex or pdflatex'}\n{head}" \
-        rf"{{\Large\bfseries {escaped(cleaned(title))}\par}}" + f"\n\n{body}\n\n\\end{{document}}\n"
+        rf"{{\Large\bfseries {escaped(cleaned(title, PROSE))}\par}}" + f"\n\n{body}\n\n\\end{{document}}\n"
 
 
 def _latex_part(part):
-    return rf"\({latex(part).strip()}\)" if isinstance(part, Box) else escaped(cleaned(part))
+    return rf"\({latex(part).strip()}\)" if isinstance(part, Box) else escaped(cleaned(part, PROSE))
 
 
 def _latex_heading(block, style):
-    return rf"\{'section' if block.level == 2 else 'subsection'}*{{{escaped(cleaned(block.text))}}}"
+    return rf"\{'section' if block.level == 2 else 'subsection'}*{{{escaped(cleaned(block.text, PROSE))}}}"
 
 
 def _latex_paragraph(block, style):
@@ -232,7 +223,7 @@ def _latex_rows(block, style):
         notes = joined(row.rules if block.ruled else (), style)
         sign = r"\checkmark" if row.holds else r"\times"
         mark = "" if row.error is None else rf"\;{{\footnotesize \({sign}\) {row.error:.0e}}}"
-        words = rf"{{\small {escaped(cleaned(notes))}{mark}}}\nopagebreak" if notes or mark else ""
+        words = rf"{{\small {escaped(cleaned(notes, PROSE))}{mark}}}\nopagebreak" if notes or mark else ""
         formulas = [rf"{latex(row.left)} &= {latex(row.right[0][0])} \tag{{{row.number}}}"]
         formulas += [rf"&= {latex(box)}{_note(note).replace('text{', 'text{' + chr(92) + 'footnotesize ')} \notag" for box, note in row.right[1:]]
         formulas += [rf"& {latex(a)} = {latex(b)} \notag" for a, b in row.edges]
@@ -272,7 +263,7 @@ def write_html(blocks, style, title):
     body = "\n".join(HTML[type(block)](block, style) for block in blocks)
     if title is None:
         return body + "\n"
-    shown = escape(cleaned(title))
+    shown = escape(cleaned(title, PROSE))
     return f"""<!DOCTYPE html>
 <html lang="{'zh-Hans' if style.language == 'zh' else 'en'}">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -285,11 +276,11 @@ def write_html(blocks, style, title):
 
 
 def _html_part(part):
-    return mathml(part, display=False) if isinstance(part, Box) else escape(cleaned(part))
+    return mathml(part, display=False) if isinstance(part, Box) else escape(cleaned(part, PROSE))
 
 
 def _html_heading(block, style):
-    return element(f"h{block.level}", escape(cleaned(block.text)))
+    return element(f"h{block.level}", escape(cleaned(block.text, PROSE)))
 
 
 def _html_paragraph(block, style):
@@ -308,7 +299,7 @@ def _html_row(row, block, style):
     math = element("math", element("semantics", element("mrow", formula) + note), display="block")
     words = joined(row.rules if block.ruled else (), style)
     cells = element("td", f"({row.number})", **{"class": "number"}) + element("td", math, **{"class": "formula"})
-    cells += element("td", escape(cleaned(words)), **{"class": "rule"})
+    cells += element("td", escape(cleaned(words, PROSE)), **{"class": "rule"})
     if row.error is not None:
         cells += element("td", escape(row.mark()), **{"class": "check" if row.holds else "check wrong"})
     return element("tr", cells, id=f"eq{row.number}" if not block.framed else f"sum{row.number}")
@@ -318,7 +309,7 @@ def _html_sides(row):
     equals = element("mo", "=")
     left = inner(row.left)
     for box, note in row.right:
-        yield left, element("mrow", equals + inner(box)), element("mtext", escape(cleaned(note)), **{"class": "note"}) if note else ""
+        yield left, element("mrow", equals + inner(box)), element("mtext", escape(cleaned(note, PROSE)), **{"class": "note"}) if note else ""
         left = ""
     for a, b in row.edges:
         yield "", element("mrow", inner(a) + equals + inner(b)), ""

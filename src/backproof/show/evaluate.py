@@ -9,7 +9,7 @@ import numpy as np
 
 from ..calculus import Add, Einsum, Map, Variable
 from ..engines.reference import WORD
-from .trees import Axis, Indicator, Softmax, axes_of, walk
+from .trees import Axis
 
 __all__ = ["Evaluation", "MatrixEvaluation", "apply_function", "slope"]
 
@@ -51,10 +51,8 @@ class Evaluation:
 
     def __call__(self, tree, axes):
         """The value of a tree with dimensions in the order ``axes``."""
-        self.axes = [*axes, *(axis for axis in axes_of(tree) if axis not in axes)]
-        result = np.asarray(self.value(tree))
-        shape = [self.length(axis) for axis in axes] + [1] * (len(self.axes) - len(axes))
-        return np.broadcast_to(result, shape).reshape(shape[:len(axes)])
+        self.axes = list(axes)
+        return np.broadcast_to(np.asarray(self.value(tree)), [self.length(axis) for axis in axes])
 
     def length(self, axis):
         extent = axis.index.extent
@@ -116,12 +114,22 @@ class Evaluation:
         return result
 
     def sum(self, tree):
+        return self.over(tree, np.sum)
+
+    def over(self, tree, reduce):
+        """The body with a dimension more for each bound axis, reduced over them."""
+        keep, self.axes = self.axes, [*self.axes, *tree.over]
         body = np.asarray(self.value(tree.body))
-        body = np.broadcast_to(body, np.broadcast_shapes(body.shape, [1] * len(self.axes)))
-        for axis in tree.over:
-            k = self.dimension(axis)
-            body = body.sum(axis=k, keepdims=True) if body.shape[k] > 1 else body * self.length(axis)
-        return body
+        full = [self.length(axis) for axis in tree.over]
+        body = self.filled(body, len(keep), full)
+        self.axes = keep
+        return reduce(body, axis=tuple(range(len(keep), len(keep) + len(full))))
+
+    @staticmethod
+    def filled(body, first, full):
+        """The body with its last dimensions, those of the bound axes, at full length."""
+        body = body.reshape((1,) * (first + len(full) - body.ndim) + body.shape)
+        return np.broadcast_to(body, [*body.shape[:first], *full])
 
     def plus(self, tree):
         return sum(float(w) * self.value(term) for w, term in tree.terms)
@@ -139,11 +147,7 @@ class Evaluation:
         return self.value(tree.top) / self.value(tree.bottom)
 
     def reduction(self, tree):
-        body = np.asarray(self.value(tree.body))
-        over = tuple(self.dimension(axis) for axis in tree.over)
-        if tree.kind == "max":
-            return body.max(axis=over, keepdims=True)
-        return np.log(np.exp(body).sum(axis=over, keepdims=True))
+        return self.over(tree, np.max if tree.kind == "max" else lambda x, axis: np.log(np.exp(x).sum(axis=axis)))
 
     def softmax(self, tree):
         e = np.exp(self.value(tree.body))
@@ -185,11 +189,10 @@ class MatrixEvaluation(Evaluation):
         """The value of a line's tree with dimensions in the stored order of its left-hand side."""
         left = line.left
         if not hasattr(left, "matrix"):                                      # blocks side by side: the matrix as it stands
-            self.axes = [axis for axis in axes_of(tree) if axis not in matrix_axes(line.weight.left, tree)]
+            self.axes = []
             result = np.asarray(self.value(tree))
             return result.reshape(result.shape[-2:])
-        self.free = line.free
-        self.axes = [axis for axis in dict.fromkeys([*line.free, *axes_of(tree)]) if axis not in matrix_axes(left, tree)]
+        self.axes = [axis for axis in line.free if axis not in (left.rows, left.columns)]
         result = np.asarray(self.value(tree))
         rows, columns = (1 if axis is None else self.length(axis) for axis in (left.rows, left.columns))
         own = [axis for axis in line.free if axis not in (left.rows, left.columns)]
@@ -258,13 +261,10 @@ class MatrixEvaluation(Evaluation):
             result = result * value
         return result
 
-    def sum(self, tree):
-        body = np.asarray(self.value(tree.body))
-        body = np.broadcast_to(body, np.broadcast_shapes(body.shape, [1] * (len(self.axes) + 2)))
-        for axis in tree.over:
-            k = self.dimension(axis)
-            body = body.sum(axis=k, keepdims=True) if body.shape[k] > 1 else body * self.length(axis)
-        return body
+    @staticmethod
+    def filled(body, first, full):
+        body = body.reshape((1,) * (first + len(full) + 2 - body.ndim) + body.shape)
+        return np.broadcast_to(body, [*body.shape[:first], *full, *body.shape[-2:]])
 
     def quotient(self, tree):
         return self.value(tree.top) / self.value(tree.bottom)
@@ -324,12 +324,3 @@ class MatrixEvaluation(Evaluation):
     def outside(self, tree):
         return super().outside(tree)[..., None, None]
 
-
-def matrix_axes(left, tree):
-    """Every axis that runs down or across a matrix."""
-    found = {left.rows, left.columns}
-    for node in walk(tree):
-        found |= {getattr(node, "rows", None), getattr(node, "columns", None)}
-        found.add(node.axis if isinstance(node, Indicator) else None)
-        found |= {node.over, node.bound} if isinstance(node, Softmax) else set()
-    return found - {None}

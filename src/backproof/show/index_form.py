@@ -282,8 +282,8 @@ def reading_order(tree):
         return 5
     if isinstance(base, (Sum, Cases)):
         return 6
-    if isinstance(base, Apply) and base.prime is not None:
-        return 8
+    if isinstance(base, Apply):
+        return 8 if base.prime is None else 9
     return 7
 
 
@@ -305,7 +305,7 @@ def plus(terms):
                            for k, (_, condition) in enumerate(cases[0][1].cases)))
     if not flat:
         return ZERO
-    flat.sort(key=lambda pair: (pair[0] < 0, adding_order(pair[1]), reading_offset(pair[1])))
+    flat.sort(key=lambda pair: (pair[0] < 0, adding_order(pair[1]), reading_offset(pair[1]), sum(1 for _ in walk(pair[1]))))
     if len(flat) == 1 and flat[0][0] == 1:
         return flat[0][1]
     return Plus(tuple(flat))

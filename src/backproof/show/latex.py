@@ -2,6 +2,8 @@
 
 import re
 
+from .names import cleaned
+
 
 __all__ = ["latex", "escaped"]
 
@@ -14,13 +16,12 @@ COMMANDS = {
         "phi chi psi".split())},
 }
 SPECIAL = {"\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "%": r"\%", "&": r"\&", "#": r"\#", "_": r"\_",
-           "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+           "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}"}
 SPACED = {"infix": " {} ", "prefix": "{}", "tight": " {} ", "juxtaposed": r" "}
-LIMIT = 80
 
 
 def escaped(text):
-    """Prose or a name as LaTeX text: nothing in it is a command; control characters become spaces, long names are cut.
+    """Prose or a name as LaTeX text: nothing in it is a command; control characters become spaces, the caller cuts long names.
 
     >>> escaped(r"\\input{/etc/passwd} 50% _$_")
     '\\\\textbackslash{}input\\\\{/etc/passwd\\\\} 50\\\\% \\\\_\\\\$\\\\_'
@@ -39,8 +40,8 @@ def _letter(text, style):
         return COMMANDS[core] + primes
     if len(core) == 1 and style == "italic":
         return (core if core.isascii() and core.isalnum() else rf"\text{{{escaped(core)}}}") + primes
-    return rf"\operatorname{{{escaped(core[:LIMIT])}}}" + primes if core.isascii() and core.isalpha() else \
-        rf"\text{{{escaped(core[:LIMIT])}}}" + primes
+    return rf"\operatorname{{{escaped(cleaned(core))}}}" + primes if core.isascii() and core.isalpha() else \
+        rf"\text{{{escaped(cleaned(core))}}}" + primes
 
 
 def _id(box):
@@ -88,9 +89,9 @@ def _name(box):
         base = rf"\mathrm{{{box.prefix}}}{_spaced(base)}".rstrip()
     generic = re.fullmatch(r"ℓ([+−]\d+)?", box.layer)
     layer = r"\ell" + (generic[1] or "").replace("−", "-") if generic else box.layer if box.layer.isdigit() or not box.layer \
-        else rf"\text{{{escaped(box.layer[:LIMIT])}}}"
+        else rf"\text{{{escaped(cleaned(box.layer))}}}"
     subs = [subscript(sub) for sub in box.subs]
-    detail = [rf"\mathrm{{{escaped(box.detail)}}}"] if box.detail else []
+    detail = [rf"\mathrm{{{escaped(cleaned(box.detail))}}}"] if box.detail else []
     below = (" " if _tight(box.subs) and not detail else ",").join([*detail, *subs])
     if box.place == "down" and layer:
         below = layer + ("," + below if below else "")

@@ -2,7 +2,8 @@
 
 from html import escape
 
-from .latex import LIMIT, latex
+from .latex import latex
+from .names import cleaned
 
 __all__ = ["mathml", "element"]
 
@@ -24,15 +25,10 @@ def inner(box):
 
 
 def _letter(text, style):
-    shown = escape(printable(text))
+    shown = escape(cleaned(text))
     if style == "bold":
         return element("mi", "𝟏" if text == "1" else shown, mathvariant="normal")
     return element("mi", shown, mathvariant="normal") if style != "italic" or len(text.rstrip("′")) > 1 else element("mi", shown)
-
-
-def printable(text):
-    """A name as it can be shown: control characters as spaces, long ones cut."""
-    return "".join(c if c.isprintable() else " " for c in text)[:LIMIT]
 
 
 def _id(box):
@@ -71,9 +67,9 @@ def _name(box):
         base = element("mover", base + element("mo", "←", stretchy="true"))
     if box.prefix:
         base = element("mrow", element("mi", box.prefix, mathvariant="normal") + base)
-    layer = "" if not box.layer else element("mn", box.layer) if box.layer.isdigit() else element("mtext", escape(printable(box.layer)))
+    layer = "" if not box.layer else element("mn", box.layer) if box.layer.isdigit() else element("mtext", escape(cleaned(box.layer)))
     subs = [place(sub) for sub in box.subs]
-    subs = ([element("mi", escape(box.detail), mathvariant="normal")] if box.detail else []) + subs
+    subs = ([element("mi", escape(cleaned(box.detail)), mathvariant="normal")] if box.detail else []) + subs
     if box.place == "down" and layer:
         subs = [layer, *subs]
     below = element("mo", ",", separator="true").join(subs)

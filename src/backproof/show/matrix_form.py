@@ -374,6 +374,9 @@ def multiply_matrix(factors, coefficient=Fraction(1)):
     scalars, rest, below = [], [], []
     for factor in factors:
         for part in _factors(factor):
+            if isinstance(part, MatMul) and isinstance(part.factors[0], Plus) and all(w < 0 for w, _ in part.factors[0].terms):
+                coefficient = -coefficient
+                part = MatMul((plus([(-w, t) for w, t in part.factors[0].terms]), *part.factors[1:]))
             if isinstance(part, Number):
                 coefficient *= part.value
             elif isinstance(part, Plus) and len(part.terms) == 1:

@@ -73,6 +73,7 @@ class Namer:
     top: str = "E"                                 # the scalar that is differentiated
     layers: dict = field(default_factory=dict)     # name of a layer -> its number
     names: str = "numbers"
+    symbol: str | None = None                      # the letter of what is differentiated, where it has a name of its own
     activation: str | None = None                  # the one activation of the network, where it has only one
 
     def parts(self, name):
@@ -124,12 +125,12 @@ class Namer:
         whole = equation.role == "gradient"
         if self.notation.derivative == "nabla" and matrix and whole:
             return Row((Name("∇", "", "down", (self.plain(equation.of, (), True),)), Op("", "juxtaposed"),
-                        Id(self.notation.objective)))
+                        self.objective()))
         if whole:
-            return Partial(Id(self.objective()), bottom)
+            return Partial(self.objective(), bottom)
         sample = tuple(sub for sub, place in zip(subs, equation.axes) if place.kind == "sample") if not matrix else \
             tuple(sub for sub in subs if str(sub).startswith("n"))
-        return Partial(self.plain(self.top, sample), bottom)
+        return Partial(Name(self.symbol, "", "down", sample) if self.symbol else self.plain(self.top, sample), bottom)
 
     @property
     def mean(self):
@@ -137,4 +138,7 @@ class Namer:
         return "L" if "J" in self.system.equations else self.notation.objective
 
     def objective(self):
-        return self.notation.objective if self.top == "E" else GREEK.get(self.top, self.top)
+        """The box of what is differentiated: the objective, the score s, or the scalar's own name."""
+        if self.symbol is not None:
+            return Id(self.symbol)
+        return Id(self.notation.objective) if self.top == "E" else self.plain(self.top)

@@ -11,7 +11,7 @@ import re
 
 from .. import calculus as c
 from ..lower.schedule import components
-from .document import cleaned
+from .names import cleaned
 from .index_form import softmax_of
 from .lines import lines_of, unit_order
 from .sheet import Sheet
@@ -21,6 +21,7 @@ __all__ = ["python_code"]
 
 ORDER = ("sample", "time", "pair", "unit")                    # the axes of every array
 SUM, PRODUCT, ATOM = 1, 2, 3
+COMMENT = 400                                                 # characters of a comment
 CALLS = {"exp": "np.exp({})", "log": "np.log({})", "sqrt": "np.sqrt({})", "abs": "np.abs({})", "sign": "np.sign({})",
          "tanh": "np.tanh({})", "expm1": "np.expm1({})", "maximum": "np.maximum({}, {})", "minimum": "np.minimum({}, {})",
          "greater": "np.where({} > {}, 1.0, 0.0)", "equal": "np.where({} == {}, 1.0, 0.0)", "select": "np.where({}, {}, {})",
@@ -85,7 +86,7 @@ class _Module:
         for line in lines_of(self.derivation, self.style.notation, self.style.form, self.style.layout):
             if line.system is None:
                 row = sheet.row(line)
-                found[line.equation.name] = f"({row.number}) {cleaned_line(text(row.left))} = {cleaned_line(text(row.right[0][0]))}"
+                found[line.equation.name] = f"({row.number}) {one_line(text(row.left))} = {one_line(text(row.right[0][0]))}"
         return found
 
     # ------------------------------------------------------------------------------------------ the module
@@ -233,8 +234,9 @@ class _Module:
         return writer.node(function.value)[0]
 
 
-def cleaned_line(words):
-    return cleaned(words).replace("\n", " ")
+def one_line(words):
+    """A comment of one line, cut where it would no longer be read."""
+    return words if len(words) <= COMMENT else words[:COMMENT] + " …"
 
 
 def _same_step(expression):

@@ -98,7 +98,7 @@ def namer_of(derivation, system, style):
             layers[label] = number
     functions = {equation.expression.function.name for equation in derivation.system if isinstance(equation.expression, Map)
                  and _is_pre_activation(equation.expression.children[0], derivation.system)} - {"identity"}
-    return Namer(style.notation, system, next(iter(derivation.seeds), "E"), layers, style.names,
+    return Namer(style.notation, system, next(iter(derivation.seeds), "E"), layers, style.names, derivation.symbol,
                  functions.pop() if len(functions) == 1 else None)
 
 

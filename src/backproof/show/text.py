@@ -2,6 +2,7 @@
 
 
 from .boxes import Words
+from .names import cleaned
 
 __all__ = ["text"]
 
@@ -14,7 +15,7 @@ def text(box):
 
 
 def _id(box):
-    return "ᵀ" if box.style == "transpose" else "𝟏" if box.style == "bold" and box.text == "1" else box.text
+    return "ᵀ" if box.style == "transpose" else "𝟏" if box.style == "bold" and box.text == "1" else cleaned(box.text)
 
 
 def _digits(box):
@@ -33,8 +34,8 @@ def _name(box):
     if box.base == "∇":
         return f"∇_{text(box.subs[0])}"
     subs = ",".join(sub if isinstance(sub, str) else text(sub) for sub in box.subs)
-    base = box.prefix + ("←" if box.behind else "") + box.base + (f"_{box.detail}" if box.detail else "")
-    head = f"{base}({box.layer})" if box.layer.startswith("ℓ") else f"{box.layer}.{base}" if box.layer and not box.layer.isdigit() else base + box.layer
+    base = box.prefix + ("←" if box.behind else "") + cleaned(box.base) + (f"_{cleaned(box.detail)}" if box.detail else "")
+    head = f"{base}({box.layer})" if box.layer.startswith("ℓ") else f"{cleaned(box.layer)}.{base}" if box.layer and not box.layer.isdigit() else base + box.layer
     return head + (f"[{subs}]" if subs else "")
 
 

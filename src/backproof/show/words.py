@@ -86,8 +86,8 @@ WORDS = {
     "side_fact": ("because the targets sum to 1", "因为目标值之和为 1"),
     "side_expand": ("multiplied out and collected", "展开并合并同类项"),
     "picture": ("The network: units by layer", "网络：各层的单元"),
+    "sensitivity": ("a small step h in {symbol} changes {scalar} by about {slope} h", "{symbol} 增加微小的 h，{scalar} 约变化 {slope} h"),
     "otherwise": ("otherwise", "其他"),
-    "check_failed": ("does not hold", "不成立"),
 }
 
 

@@ -1,0 +1,110 @@
+// Binding a program to the kernels: words by name, constants laid out, places for parameters and state.
+#include <algorithm>
+#include <map>
+
+#include "plan.hpp"
+
+namespace backproof {
+namespace {
+
+template <class T>
+std::unique_ptr<WordList<T>> bind_words(const Instruction& instruction) {
+    const Kernels<T>& k = kernels<T>();
+    auto list = std::make_unique<WordList<T>>();
+    if (instruction.operands.size() > 32) throw std::runtime_error("an instruction has more than 32 operands");
+    const int count = static_cast<int>(instruction.words.size());
+    std::vector<int> last(count, -1);                                  // the last reader of each word
+    for (int w = 0; w < count; w++)
+        for (const Argument& a : instruction.words[w].arguments)
+            if (a.kind == Argument::word) last[a.at] = w;
+    std::vector<int> slot(count, 0), free;
+    for (int w = 0; w < count; w++) {
+        const Call& call = instruction.words[w];
+        const Word<T>* word = std::find_if(k.words, k.words + k.count, [&](const Word<T>& x) { return call.word == x.name; });
+        if (word == k.words + k.count) throw std::runtime_error("the native engine has no word '" + call.word + "'");
+        if (word->operands != static_cast<int>(call.arguments.size()))
+            throw std::runtime_error("the word '" + call.word + "' takes another number of operands");
+        typename WordList<T>::Step step;
+        step.run = word->run;
+        step.operands = word->operands;
+        for (int j = 0; j < step.operands; j++) {
+            const Argument& a = call.arguments[j];
+            step.from[j] = {a.kind, a.kind == Argument::word ? slot[a.at] : a.at, nullptr};
+            if (a.kind == Argument::number) {
+                auto& line = list->numbers.emplace_back();
+                std::fill_n(line.lane, W<T>, static_cast<T>(a.constant));
+                step.from[j].number = line.lane;
+            }
+        }
+        if (free.empty()) free.push_back(list->slots++);
+        slot[w] = step.slot = free.back();
+        free.pop_back();
+        for (int v = 0; v < w; v++)                                     // a word may not write where it reads: rows alias
+            if (last[v] == w && std::find(free.begin(), free.end(), slot[v]) == free.end()) free.push_back(slot[v]);
+        list->steps.push_back(step);
+    }
+    list->plain = count == 1 && instruction.words[0].word == "copy" &&
+                  instruction.words[0].arguments[0].kind == Argument::product;
+    return list;
+}
+
+template <class T>
+void bind_all(const std::vector<Instruction>& instructions, Bound<T>& bound) {
+    for (const Instruction& i : instructions) {
+        bound.words.push_back(bind_words<T>(i));
+        bind_all(i.body, bound);
+    }
+}
+
+void mark_factors(const std::vector<Instruction>& instructions, const Program& p, std::vector<bool>& marked) {
+    for (const Instruction& i : instructions) {
+        for (const Operand& f : i.factors)
+            if (p.values[f.value].axes.size() == 2 && p.values[f.value].storage == "parameter") marked[f.value] = true;
+        mark_factors(i.body, p, marked);
+    }
+}
+
+}  // namespace
+
+template <class T>
+Bound<T>::Bound(Program p) : program(std::move(p)) {
+    const std::size_t count = program.values.size();
+    bind_all<T>(program.main, *this);
+    bind_all<T>(program.update, *this);
+    replaced_by.assign(count, -1);
+    has_twin.assign(count, false);
+    checked.assign(count, false);
+    fixed.resize(count);
+    twin.resize(count);
+    for (auto [fresh, old] : program.replaces) replaced_by[old] = fresh;
+    for (const int v : program.finite) checked[v] = true;
+    mark_factors(program.main, program, has_twin);
+    std::vector<long> extents;
+    for (const Index& i : program.indices) extents.push_back(i.symbol.empty() ? i.extent : -1);
+    for (std::size_t v = 0; v < count; v++) {
+        const Value& value = program.values[v];
+        if (value.storage != "parameter" && value.storage != "state") continue;
+        if (std::any_of(value.axes.begin(), value.axes.end(), [&](int i) { return extents[i] < 0; })) {
+            has_twin[v] = false;                                       // a carried state (n, j): part of a run's arena
+            if (replaced_by[v] >= 0) throw std::runtime_error(value.name + " has a symbolic extent and is updated");
+            continue;
+        }
+        fixed[v] = layout_of<T>(program, value, extents);
+        fixed[v].space = CURRENT;
+        fixed[v].offset = persistent;
+        persistent += fixed[v].size;
+        if (has_twin[v]) {
+            Value turned = value;
+            std::swap(turned.axes[0], turned.axes[1]);
+            twin[v] = layout_of<T>(program, turned, extents);
+            twin[v].space = CURRENT;
+            twin[v].offset = persistent;
+            persistent += twin[v].size;
+        }
+    }
+}
+
+template struct Bound<float>;
+template struct Bound<double>;
+
+}  // namespace backproof

@@ -1,0 +1,145 @@
+// The one file that knows Python: programs are built by names, arrays pass as they lie.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "builder.hpp"
+#include "machine.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+using namespace backproof;
+
+namespace {
+
+template <class T>
+using Given = nb::ndarray<const T, nb::c_contig, nb::device::cpu>;
+template <class T>
+using Taken = nb::ndarray<T, nb::c_contig, nb::device::cpu>;
+
+struct Signals {
+    static bool raised(void*) {                                       // a signal's handler runs here, and may raise
+        nb::gil_scoped_acquire gil;
+        return PyErr_CheckSignals() != 0;
+    }
+};
+
+template <class T>
+Done epoch(Machine<T>& m, const std::map<int, nb::object>& sources, Given<std::int64_t> rows, long batch,
+           const std::map<int, Given<double>>& scalars, const std::map<std::string, long>& extents, const std::string& samples,
+           std::vector<std::uint32_t> key, std::uint32_t number, int loss, int objective) {
+    Epoch e;
+    for (const auto& [value, array] : sources) {
+        const bool integer = m.program().values.at(value).integer;
+        const void* data = integer ? static_cast<const void*>(nb::cast<Given<std::int64_t>>(array).data())
+                                   : static_cast<const void*>(nb::cast<Given<T>>(array).data());
+        e.sources.push_back({value, data});
+    }
+    e.rows = rows.data();
+    e.count = static_cast<long>(rows.size());
+    e.batch = batch;
+    for (const auto& [value, numbers] : scalars) e.scalars.push_back({value, numbers.data()});
+    e.extents = extents;
+    e.samples = samples;
+    e.key[0] = key.at(0), e.key[1] = key.at(1), e.epoch = number;
+    e.loss = loss, e.objective = objective;
+    e.interrupted = Signals::raised;
+    e.asked = nullptr;
+    Done done;
+    {
+        nb::gil_scoped_release release;
+        done = m.epoch(e);
+    }
+    if (done.interrupted) throw nb::python_error();
+    return done;
+}
+
+template <class T>
+void bind_machine(nb::module_& module, const char* name) {
+    using M = Machine<T>;
+    nb::class_<M>(module, name)
+        .def("__init__", [](M* place, const Builder& b, int threads) { new (place) M(b.program(), threads); })
+        .def("resolve", &M::resolve)
+        .def("feed", [](M& m, int value, Given<T> a) { m.feed(value, a.data()); })
+        .def("feed_integers", [](M& m, int value, Given<std::int64_t> a) { m.feed_integers(value, a.data()); })
+        .def("turn_twins", &M::turn_twins)
+        .def("run", &M::run, nb::call_guard<nb::gil_scoped_release>())
+        .def("read", [](const M& m, int value, Taken<T> a, bool next) { m.read(value, a.data(), next); })
+        .def("look", [](const M& m, int value, std::vector<int> axis_labels, std::vector<long> offsets, std::vector<int> labels,
+                        Taken<T> a) { m.read(Operand{value, axis_labels, offsets}, labels, a.data()); })
+        .def("first_not_finite", &M::first_not_finite)
+        .def("bad_ids", &M::bad_ids)
+        .def("bytes", &M::bytes)
+        .def("members", &M::members)
+        .def("epoch", &epoch<T>);
+}
+
+// a word on its own, for tests of its accuracy
+template <class T>
+void apply(const std::string& name, Given<T> x, Taken<T> y) {
+    const Kernels<T>& k = kernels<T>();
+    for (int w = 0; w < k.count; w++) {
+        if (name != k.words[w].name) continue;
+        if (k.words[w].operands != 1) throw std::runtime_error(name + " takes more than one operand");
+        alignas(64) T in[512], out[512];
+        const long count = static_cast<long>(x.size());
+        for (long start = 0; start < count; start += 512) {
+            const long now = std::min(512l, count - start);
+            std::fill(in, in + 512, T(1));
+            std::copy(x.data() + start, x.data() + start + now, in);
+            k.words[w].run(out, {in, W<T>}, {}, {}, 512 / W<T>);
+            std::copy(out, out + now, y.data() + start);
+        }
+        return;
+    }
+    throw std::runtime_error("there is no word '" + name + "'");
+}
+
+}  // namespace
+
+NB_MODULE(_native, m) {
+    nb::class_<Builder>(m, "Builder")
+        .def(nb::init<>())
+        .def("index", &Builder::index)
+        .def("value", &Builder::value)
+        .def("instruction", &Builder::instruction)
+        .def("operand", &Builder::operand)
+        .def("part", &Builder::part)
+        .def("word", &Builder::word)
+        .def("argument", &Builder::argument)
+        .def("begin_loop", &Builder::begin_loop)
+        .def("end_loop", &Builder::end_loop)
+        .def("update", &Builder::update)
+        .def("replaces", &Builder::replaces)
+        .def("finite", &Builder::finite)
+        .def("dropout", &Builder::dropout);
+    nb::class_<Done>(m, "Done")
+        .def_ro("steps", &Done::steps)
+        .def_ro("samples", &Done::samples)
+        .def_ro("loss", &Done::loss)
+        .def_ro("objective", &Done::objective)
+        .def_ro("failed_step", &Done::failed_step)
+        .def_ro("failed", &Done::failed)
+        .def_ro("bad_ids", &Done::bad_ids)
+        .def_ro("interrupted", &Done::interrupted);
+    bind_machine<float>(m, "Machine32");
+    bind_machine<double>(m, "Machine64");
+    m.def("words", [] {
+        std::map<std::string, int> table;
+        const Kernels<float>& k = kernels<float>();
+        for (int w = 0; w < k.count; w++) table[k.words[w].name] = k.words[w].operands;
+        return table;
+    });
+    m.def("apply", &apply<float>);
+    m.def("apply", &apply<double>);
+    m.def("instruction_set", &instruction_set);
+    m.def("instruction_sets", &instruction_sets);
+    m.def("force_instruction_set", &force_instruction_set);
+    m.def("set_worth_a_thread", [](double work) { worth_a_thread = work; });
+    m.def("processors", &Team::processors);
+    m.attr("FIRST") = FIRST;
+    m.attr("LAST") = LAST;
+}

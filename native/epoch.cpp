@@ -1,0 +1,197 @@
+// A run of training steps: minibatches gathered in place, steps applied or not at all, nothing allocated on the way.
+//
+// Every step writes the new parameters beside the old ones. They change places only after all members found everything
+// finite, so a step that is not is not applied.
+#include <chrono>
+#include <cmath>
+
+#include "machine.hpp"
+
+namespace backproof {
+
+struct Shared {
+    static constexpr int most_members = 64;
+    std::atomic<bool> finite[2][most_members];
+    std::atomic<int> bad_ids{-1};
+    std::atomic<bool> stop{false};
+};
+
+namespace {
+
+// Philox4x32-10 (Salmon et al. 2011), as engines/generator.py has it
+void philox(const std::uint32_t counter[4], const std::uint32_t key[2], std::uint32_t out[4]) {
+    std::uint32_t a = counter[0], b = counter[1], c = counter[2], d = counter[3], k = key[0], m = key[1];
+    for (int round = 0; round < 10; round++) {
+        const std::uint64_t p = std::uint64_t(a) * 0xD2511F53u, q = std::uint64_t(c) * 0xCD9E8D57u;
+        a = static_cast<std::uint32_t>(q >> 32) ^ b ^ k;
+        b = static_cast<std::uint32_t>(q);
+        c = static_cast<std::uint32_t>(p >> 32) ^ d ^ m;
+        d = static_cast<std::uint32_t>(p);
+        k += 0x9E3779B9u;
+        m += 0xBB67AE85u;
+    }
+    out[0] = a, out[1] = b, out[2] = c, out[3] = d;
+}
+
+int sample_axis(const Program& p, const Value& v) {
+    for (std::size_t k = 0; k < v.axes.size(); k++)
+        if (p.indices[v.axes[k]].kind == "sample") return static_cast<int>(k);
+    return -1;
+}
+
+}  // namespace
+
+// rows `low` … `high` of the minibatch, from sample-first to the order in which the value lies
+template <class T>
+void Machine<T>::gather_one(const Value& value, const Layout& l, const Source& s, const std::int64_t* rows, long low, long high) {
+    const int sample = sample_axis(program(), value), last = l.rank - 1;
+    int axes[most], count = 0;                                              // all others but the last
+    long each = 1;
+    for (int k = 0; k < l.rank; k++) {
+        if (k != sample) each *= l.extent[k];
+        if (k != sample && k != last) axes[count++] = k;
+    }
+    Range r{};
+    for (int k = 0; k < l.rank; k++) r.high[k] = l.extent[k];
+    const long columns = last == sample ? 1 : l.extent[last];
+    long x[most] = {};
+    for (long n = low; n < high; n++) {
+        long from = rows[n] * each;
+        odometer(axes, count, r, x, [&] {
+            long place = l.offset;
+            for (int j = 0; j < count; j++) place += x[axes[j]] * l.stride[axes[j]];
+            if (l.space == INTEGERS) {
+                std::int64_t* to = integers_.data() + place + n * l.stride[sample];
+                std::copy_n(static_cast<const std::int64_t*>(s.data) + from, columns, to);
+            } else if (last == sample) {
+                arena_.at[place + n / W<T> * l.panel + n % W<T>] = static_cast<const T*>(s.data)[from];
+            } else {
+                T* to = arena_.at + place + n * l.stride[sample];
+                const T* at = static_cast<const T*>(s.data) + from;
+                long c = 0;
+                for (; c + W<T> <= columns; c += W<T>, to += l.panel) std::memcpy(to, at + c, W<T> * sizeof(T));
+                if (c < columns) std::memcpy(to, at + c, static_cast<std::size_t>(columns - c) * sizeof(T));
+            }
+            from += columns;
+        });
+    }
+}
+
+template <class T>
+void Machine<T>::draw(const Epoch& e, const std::int64_t* rows, long low, long high) {
+    for (const Dropout& noise : program().dropouts) {
+        const Layout& l = plan_->layouts[noise.value];
+        const int sample = sample_axis(program(), program().values[noise.value]);
+        const long units = l.extent[l.rank - 1], times = l.rank == 3 ? l.extent[0] : 1;
+        const T kept = static_cast<T>(1 / (1 - noise.rate));
+        for (long n = low; n < high; n++)
+            for (long j = 0; j < units * times; j += 4) {
+                const std::uint32_t counter[4] = {e.epoch, static_cast<std::uint32_t>(rows[n]), static_cast<std::uint32_t>(j / 4),
+                                                  static_cast<std::uint32_t>(noise.layer)};
+                std::uint32_t word[4];
+                philox(counter, e.key, word);
+                for (long q = 0; q < 4 && j + q < units * times; q++) {
+                    const long unit = (j + q) % units, t = (j + q) / units;
+                    const long at = l.offset + (l.rank == 3 ? t * l.stride[0] : 0) + n * l.stride[sample] + unit / W<T> * l.panel + unit % W<T>;
+                    arena_.at[at] = (word[q] >> 8) * 0x1p-24 >= noise.rate ? kept : T(0);
+                }
+            }
+    }
+}
+
+template <class T>
+void Machine<T>::gather(const Epoch& e, long start, long count, Context<T>& c) {
+    long low = 0, high = count;
+    if (c.members > 1) share(count, sample_unit(count, c.members), c.member, c.members, low, high);
+    for (const Source& s : e.sources) gather_one(program().values[s.value], plan_->layouts[s.value], s, e.rows + start, low, high);
+    draw(e, e.rows + start, low, high);
+}
+
+template <class T>
+void Machine<T>::train(const Epoch& e, Done& done, int member, int members, Barrier& barrier, Shared& shared) {
+    using clock = std::chrono::steady_clock;
+    auto asked = clock::now();
+    Context<T> c = context(member, members);
+    for (long start = 0, k = 0; start < e.count; start += e.batch, k++) {
+        const long count = std::min(e.batch, e.count - start);
+        if (count != c.samples) {                                           // the last, smaller minibatch
+            if (members > 1) barrier.wait();
+            if (member == 0) {
+                auto extents = e.extents;
+                extents[e.samples] = count;
+                choose(lengths(extents), members_);                         // planned before: nothing is allocated
+                constants();
+            }
+            if (members > 1) barrier.wait();
+            const Context<T> fresh = context(member, members);
+            c.scratch = fresh.scratch;
+            c.samples = count;
+        }
+        gather(e, start, count, c);
+        if (member == 0)
+            for (auto [value, numbers] : e.scalars) {
+                const Layout& l = plan_->layouts[value];
+                const long size = l.rank ? l.extent[0] : 1;                 // one number a step, or one for each t
+                for (long j = 0; j < (l.rank ? size : W<T>); j++)
+                    arena_.at[l.offset + j] = static_cast<T>(numbers[k * size + (l.rank ? j : 0)]);
+            }
+        c.finite = true;
+        execute(plan_->main, c, barrier);
+        execute(plan_->update, c, barrier);
+        shared.finite[k & 1][member].store(c.finite, std::memory_order_relaxed);
+        if (c.bad_ids >= 0) shared.bad_ids.store(c.bad_ids, std::memory_order_relaxed);
+        if (member == 0 && e.interrupted && clock::now() - asked > std::chrono::milliseconds(50)) {
+            if (e.interrupted(e.asked)) shared.stop.store(true, std::memory_order_relaxed);
+            asked = clock::now();
+        }
+        if (members > 1) barrier.wait();
+        bool finite = shared.bad_ids.load(std::memory_order_relaxed) < 0;
+        for (int m = 0; m < members; m++) finite &= shared.finite[k & 1][m].load(std::memory_order_relaxed);
+        const bool stop = shared.stop.load(std::memory_order_relaxed);
+        if (member == 0) {
+            if (finite) {
+                now_ = 1 - now_;
+                done.steps++;
+                done.samples += count;
+                done.loss += static_cast<double>(count) * static_cast<double>(arena_.at[plan_->layouts[e.loss].offset]);
+                done.objective += static_cast<double>(count) * static_cast<double>(arena_.at[plan_->layouts[e.objective].offset]);
+            } else {
+                done.failed_step = k;
+            }
+            done.interrupted = stop;
+        }
+        if (!finite || stop) return;
+        std::swap(c.base[CURRENT], c.base[NEXT]);
+    }
+}
+
+template <class T>
+Done Machine<T>::epoch(const Epoch& e) {
+    Done done;
+    if (e.count <= 0) return done;
+    auto extents = e.extents;
+    const long tail = e.count % e.batch, full = std::min(e.batch, e.count);
+    extents[e.samples] = full;
+    choose(lengths(extents));
+    extents[e.samples] = tail ? tail : full;                                // both are planned before the first step
+    choose(lengths(extents), members_);
+    extents[e.samples] = full;
+    choose(lengths(extents), members_);
+    constants();
+    turn_twins();
+    const int members = Team::begin(members_);
+    Barrier barrier(members);
+    Shared shared;
+    Team::run(members, [&](int member) { train(e, done, member, members, barrier, shared); });
+    if (members > 1) Team::end();
+    if (shared.bad_ids.load() >= 0) done.bad_ids = program().values[shared.bad_ids.load()].name;
+    if (done.failed_step >= 0) done.failed = first_not_finite();
+    return done;
+}
+
+template void Machine<float>::train(const Epoch&, Done&, int, int, Barrier&, Shared&);
+template void Machine<double>::train(const Epoch&, Done&, int, int, Barrier&, Shared&);
+template Done Machine<float>::epoch(const Epoch&);
+template Done Machine<double>::epoch(const Epoch&);
+
+}  // namespace backproof

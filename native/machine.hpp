@@ -1,0 +1,101 @@
+// The machine: runs any program on a team of threads.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "blocks.hpp"
+#include "plan.hpp"
+#include "pool.hpp"
+
+namespace backproof {
+
+// one array of the data, sample-first and contiguous: T elements, or 64-bit integers for an integer value
+struct Source {
+    int value;
+    const void* data;
+};
+
+struct Epoch {
+    std::vector<Source> sources;
+    const std::int64_t* rows;                    // the rows to take, in order
+    long count, batch, samples_of_data;
+    std::vector<std::pair<int, const double*>> scalars;          // a number per step
+    std::map<std::string, long> extents;         // symbols other than the samples'
+    std::string samples;                         // the symbol of the samples
+    std::uint32_t key[2], epoch;                 // of the dropout draws
+    int loss, objective;                         // values
+    bool (*interrupted)(void*);
+    void* asked;
+};
+
+struct Done {
+    long steps = 0, samples = 0;
+    double loss = 0, objective = 0;
+    long failed_step = -1;
+    std::string failed;                          // the value that was not finite
+    std::string bad_ids;
+    bool interrupted = false;
+};
+
+template <class T>
+class Machine {
+  public:
+    Machine(Program program, int threads);
+    const Program& program() const { return bound_.program; }
+
+    void resolve(const std::map<std::string, long>& extents);
+    void feed(int value, const T* rowmajor);                     // input, parameter, state or scalar
+    void feed_integers(int value, const std::int64_t* rowmajor);
+    void turn_twins();                                           // after parameters were fed
+    void run(bool update);
+    void read(int value, T* rowmajor, bool next) const;          // next: what replaces it
+    void read(const Operand& operand, const std::vector<int>& labels, T* rowmajor) const;
+    std::string first_not_finite() const;
+    std::string bad_ids() const { return bad_ids_ < 0 ? "" : program().values[bad_ids_].name; }
+    Done epoch(const Epoch& e);
+    long bytes() const;
+    int members() const { return members_; }
+
+  private:
+    struct Buffer {                                              // 64-byte aligned, zeroed
+        explicit Buffer(long elements = 0);
+        ~Buffer();
+        Buffer(const Buffer&) = delete;
+        Buffer& operator=(const Buffer&) = delete;
+        void need(long elements);
+        T* at = nullptr;
+        long size = 0;
+    };
+
+    Bound<T> bound_;
+    int threads_, members_ = 1;
+    std::map<std::vector<long>, std::unique_ptr<Plan<T>>> plans_;
+    Plan<T>* plan_ = nullptr;
+    Buffer arena_, persistent_[2], scratch_;
+    std::vector<std::int64_t> integers_;
+    int now_ = 0;                                                // which of the two holds the current parameters
+    int bad_ids_ = -1;
+
+    std::vector<long> lengths(const std::map<std::string, long>& extents) const;
+    void choose(std::vector<long> lengths, int members = 0);     // 0: as many as are worth it
+    Context<T> context(int member, int members) const;
+    void constants();
+    void execute(const std::vector<Node<T>>& nodes, Context<T>& c, Barrier& barrier) const;
+    void gather(const Epoch& e, long start, long count, Context<T>& c);
+    void gather_one(const Value& value, const Layout& l, const Source& s, const std::int64_t* rows, long low, long high);
+    void draw(const Epoch& e, const std::int64_t* rows, long low, long high);
+    void train(const Epoch& e, Done& done, int member, int members, Barrier& barrier, struct Shared& shared);
+    const T* place(const Layout& l) const;
+};
+
+template <class T>
+void run_node(const Node<T>& n, Context<T>& c);
+
+// Below this many multiply-adds a run, waking and waiting cost more than a second thread gives; tests set it to 0.
+extern double worth_a_thread;
+
+}  // namespace backproof

@@ -1,0 +1,117 @@
+// A program resolved for the extents at hand: nodes with views, who does what, and where a barrier stands.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "layout.hpp"
+
+namespace backproof {
+
+template <class T>
+constexpr long block_rows = 512 / W<T>;          // rows of a block: a word list runs over 512 elements in cache
+
+template <class T>
+struct alignas(64) Line {
+    T lane[W<T>];
+};
+
+// A word list, bound to the kernels: slots are reused as soon as nobody reads them.
+template <class T>
+struct WordList {
+    struct Source {
+        Argument::Kind kind = Argument::number;
+        int at = 0;
+        const T* number = nullptr;
+    };
+    struct Step {
+        WordFunction<T> run = nullptr;
+        int operands = 0, slot = 0;
+        Source from[3];
+    };
+    std::vector<Step> steps;
+    int slots = 0;
+    bool plain = false;                          // nothing but a copy of the product
+    std::deque<Line<T>> numbers;
+};
+
+enum Op { MAP, DENSE, REDUCE, GATHER, SCATTER, ONEHOT, TWIN, LOOP };
+enum Split { SAMPLES, OUTPUT, ALONE };           // who works: each its samples, each its part of the output, one for all
+enum Form { FORWARD, GRADIENT, ANY };            // of a dense: how its factors lie
+enum How { SUM, LARGEST, LOGSUMEXP };
+
+template <class T>
+struct Node {
+    Op op = MAP;
+    Split split = ALONE;
+    int split_label = -1;                        // position in the domain
+    bool barrier = false;                        // everybody's work before must be done
+    bool check = false;                          // its result must be finite
+    int writes = -1;                             // the value
+    Domain domain;                               // labels of the result, then what is summed or looked up
+    int kept = 0;                                // how many are labels of the result
+    int outer[most], outers = 0;                 // labels of the result that are neither rows nor lanes
+    View out, a, b;
+    std::vector<View> in;
+    const WordList<T>* words = nullptr;
+    Form form = ANY;
+    How how = SUM;
+    int looked = -1;                             // gather, scatter, onehot: position of the index
+    long run_outer = 1, run = 0, run_last = 0, a_outer = 0, b_outer = 0;
+    std::vector<Node> body;
+    long steps = 0;
+    bool descending = false;
+    double work = 0;                             // multiply-adds
+
+    void find_outers() {
+        outers = 0;
+        for (int d = 0; d < kept; d++)
+            if (d != domain.inner && d != domain.column) outer[outers++] = d;
+    }
+};
+
+template <class T>
+struct Plan {
+    std::vector<long> extents;                   // per index of the program
+    std::vector<Layout> layouts;                 // per value
+    std::vector<Node<T>> main, update, twins;    // twins: of parameters given from outside
+    long arena = 0, integers = 0, scratch = 0;   // elements
+    long samples = 0;
+    double work = 0;
+};
+
+// What does not depend on the extents of a run: bound word lists, and the arena of parameters and state.
+template <class T>
+struct Bound {
+    Program program;
+    std::vector<std::unique_ptr<WordList<T>>> words;     // in the order of the instructions, bodies after their loop
+    std::vector<int> replaced_by;                        // value -> the value that replaces it, or -1
+    std::vector<bool> has_twin;                          // of parameters
+    std::vector<Layout> fixed, twin;                     // layouts in CURRENT
+    long persistent = 0;                                 // elements of CURRENT
+    std::vector<bool> checked;                           // values that must be finite
+    explicit Bound(Program p);
+};
+
+template <class T>
+std::unique_ptr<Plan<T>> resolve(const Bound<T>& bound, const std::vector<long>& extents, int members);
+
+// The share of a member: whole units of an extent.
+inline void share(long extent, long unit, int member, int members, long& low, long& high) {
+    const long units = (extent + unit - 1) / unit;
+    low = std::min(extent, units * member / members * unit);
+    high = std::min(extent, units * (member + 1) / members * unit);
+}
+
+inline long sample_unit(long samples, int members) { return samples >= 16 * members ? 8 : 1; }
+
+template <class T>
+inline long output_unit(const Node<T>& n, int members) {
+    if (n.split_label == n.domain.column) return W<T>;
+    const long extent = n.domain.extent[n.split_label];
+    return extent >= 2 * W<T> * members ? W<T> : extent >= 8 * members ? 4 : 1;
+}
+
+}  // namespace backproof

@@ -1,0 +1,372 @@
+// One function per instruction: what the reference engine means, over panels.
+#include "machine.hpp"
+
+namespace backproof {
+namespace {
+
+template <class T>
+constexpr long most_panels = 2;
+
+// y = words(r…)
+template <class T>
+void run_map(const Node<T>& n, Context<T>& c) {
+    const Kernels<T>& kernel = kernels<T>();
+    const Range r = range_of(n, c);
+    Block k;
+    odometer(n.outer, n.outers, r, k.x, [&] {
+        panels<T>(n.domain.column, r, k, [&] {
+            row_blocks<T>(n.domain.inner, r, k, [&] { finish_block(n, k, static_cast<const T*>(nullptr), c.scratch, kernel, c); });
+        });
+    });
+}
+
+// ---------------------------------------------------------------------------------------------- products
+
+// y[…,r,c] = words(Σ_k a[r,k] b[k,c], r…) by the microkernels
+template <class T>
+void run_dense(const Node<T>& n, Context<T>& c) {
+    const Kernels<T>& kernel = kernels<T>();
+    const Range r = range_of(n, c);
+    const Domain& d = n.domain;
+    T *acc = c.scratch, *scratch = c.scratch + most_panels<T> * 512;
+    Block k;
+    Product<T> g{};
+    g.outer = n.run_outer, g.inner = n.run, g.last = n.run_last;
+    g.a_outer = n.a_outer, g.b_outer = n.b_outer;
+    g.b_panel = n.b.panel;
+    g.a_panel = n.a.panel;
+    const bool in_place = n.words->plain && n.out.mode == View::direct && !n.check;
+    odometer(n.outer, n.outers, r, k.x, [&] {
+        const T* a = c.base[n.a.space] + n.a.base + c.t * n.a.step;
+        const T* b = c.base[n.b.space] + n.b.base + c.t * n.b.step;
+        for (int j = 0; j < n.outers; j++) {
+            a += k.x[n.outer[j]] * n.a.stride[n.outer[j]];
+            b += k.x[n.outer[j]] * n.b.stride[n.outer[j]];
+        }
+        if (n.form == FORWARD) a += n.a.shift / W<T> * n.a.panel;
+        const long low = r.low[d.column] / W<T>, high = (r.high[d.column] + W<T> - 1) / W<T>;
+        for (long p = low; p < high; p += g.panels) {
+            g.panels = std::min(kernel.widest, high - p);
+            g.b = b + (p + n.b.shift / W<T>) * n.b.panel;
+            row_blocks<T>(d.inner, r, k, [&] {
+                const long row = d.inner < 0 ? 0 : k.x[d.inner];
+                g.rows = k.rows;
+                if (n.form == FORWARD) {
+                    g.a = a + row * W<T>;
+                } else {
+                    g.a = a + (row + n.a.shift) / W<T> * n.a.panel;
+                    g.first = row % W<T>;
+                }
+                k.x[d.column] = p * W<T>;
+                k.from = 0;
+                k.to = std::min(W<T>, d.extent[d.column] - k.x[d.column]);
+                const bool here = in_place && whole<T>(n.out, d, k);
+                g.c = here ? c.base[n.out.space] + direct_place<T>(n.out, d, k, c.t) : acc;
+                g.c_panel = here ? n.out.panel : 512;
+                if (here && g.panels == 2) {
+                    k.x[d.column] += W<T>;
+                    k.to = std::min(W<T>, d.extent[d.column] - k.x[d.column]);
+                    if (!whole<T>(n.out, d, k)) g.c = acc, g.c_panel = 512;
+                }
+                (n.form == FORWARD ? kernel.forward : kernel.gradient)(g);
+                if (g.c != acc) return;
+                for (long q = 0; q < g.panels; q++) {
+                    k.x[d.column] = (p + q) * W<T>;
+                    k.to = std::min(W<T>, d.extent[d.column] - k.x[d.column]);
+                    finish_block(n, k, acc + q * 512, scratch, kernel, c);
+                }
+            });
+        }
+    });
+}
+
+// any factors, element by element
+template <class T>
+void run_dense_any(const Node<T>& n, Context<T>& c) {
+    const Kernels<T>& kernel = kernels<T>();
+    const Range r = range_of(n, c);
+    const Domain& d = n.domain;
+    T *acc = c.scratch, *scratch = c.scratch + most_panels<T> * 512;
+    int summed[most], count = 0;
+    for (int e = n.kept; e < d.count; e++) summed[count++] = e;
+    const T *a = c.base[n.a.space], *b = c.base[n.b.space];
+    Block k;
+    odometer(n.outer, n.outers, r, k.x, [&] {
+        panels<T>(d.column, r, k, [&] {
+            row_blocks<T>(d.inner, r, k, [&] {
+                long x[most];
+                std::copy(k.x, k.x + most, x);
+                for (long row = 0; row < k.rows; row++)
+                    for (long lane = k.from; lane < k.to; lane++) {
+                        if (d.inner >= 0) x[d.inner] = k.x[d.inner] + row;
+                        if (d.column >= 0) x[d.column] = k.x[d.column] + lane;
+                        T sum = 0;
+                        odometer(summed, count, r, x, [&] { sum += a[at<T>(n.a, d, x, c.t)] * b[at<T>(n.b, d, x, c.t)]; });
+                        acc[row * W<T> + lane] = sum;
+                    }
+                finish_block(n, k, acc, scratch, kernel, c);
+            });
+        });
+    });
+}
+
+// ---------------------------------------------------------------------------------------------- reductions
+
+template <class T>
+class Reduction {
+  public:
+    Reduction(const Node<T>& n, Context<T>& c)
+        : n_(n), c_(c), kernel_(kernels<T>()), range_(range_of(n, c)), acc_(c.scratch), top_(acc_ + 512), line_(top_ + 512),
+          copy_(line_ + 512), scratch_(copy_ + 512) {
+        for (int e = n.kept; e < n.domain.count; e++)
+            if (e != n.domain.inner && e != n.domain.column) over_[overs_++] = e;
+        rows_summed_ = n.domain.inner >= n.kept;
+        lanes_summed_ = n.domain.column >= n.kept;
+    }
+
+    void run() {
+        odometer(n_.outer, n_.outers, range_, k_.x, [&] {
+            panels<T>(lanes_summed_ ? -1 : n_.domain.column, range_, k_, [&] {
+                row_blocks<T>(rows_summed_ ? -1 : n_.domain.inner, range_, k_, [&] { block(); });
+            });
+        });
+    }
+
+  private:
+    const Node<T>& n_;
+    Context<T>& c_;
+    const Kernels<T>& kernel_;
+    const Range range_;
+    T *acc_, *top_, *line_, *copy_, *scratch_;
+    int over_[most], overs_ = 0;
+    bool rows_summed_, lanes_summed_;
+    Block k_;
+
+    const Word<T>& word(const char* name) const {
+        return *std::find_if(kernel_.words, kernel_.words + kernel_.count, [&](const Word<T>& w) { return !std::strcmp(w.name, name); });
+    }
+
+    // a block of results: for every kept row and lane, all of what is summed
+    void block() {
+        const long rows = rows_summed_ ? 1 : k_.rows;
+        if (n_.how != LOGSUMEXP) {
+            sweep(n_.how == LARGEST, nullptr, rows);
+            if (lanes_summed_) across(rows, n_.how == LARGEST);
+            return give(acc_, rows);
+        }
+        sweep(true, nullptr, rows);
+        if (lanes_summed_) across(rows, true);
+        for (long j = 0; j < rows * W<T>; j++) top_[j] = acc_[j] - acc_[j] == 0 ? acc_[j] : 0;     // finite, or 0
+        sweep(false, top_, rows);
+        if (lanes_summed_) across(rows, false);
+        word("log").run(acc_, {acc_, W<T>}, {}, {}, rows);
+        word("add").run(acc_, {acc_, W<T>}, {top_, W<T>}, {}, rows);
+        give(acc_, rows);
+    }
+
+    void sweep(bool largest, const T* top, long rows) {
+        std::fill_n(acc_, rows * W<T>, largest ? -static_cast<T>(__builtin_inf()) : T(0));
+        Block b = k_;
+        odometer(over_, overs_, range_, b.x, [&] {
+            const auto inside = [&] {
+                const auto lanes = [&] { part(b, largest, top); };
+                if (lanes_summed_) panels<T>(n_.domain.column, range_, b, lanes);
+                else lanes();
+            };
+            if (rows_summed_) row_blocks<T>(n_.domain.inner, range_, b, inside);
+            else inside();
+        });
+    }
+
+    void part(const Block& b, bool largest, const T* top) {
+        const T* x = words(n_, b, static_cast<const T*>(nullptr), static_cast<T*>(nullptr), scratch_, c_);
+        if (top) {
+            word("sub").run(copy_, {x, W<T>}, {top, rows_summed_ ? 0 : W<T>}, {}, b.rows);
+            word("exp").run(copy_, {copy_, W<T>}, {}, {}, b.rows);
+            x = copy_;
+        }
+        if (lanes_summed_ && (b.from > 0 || b.to < W<T>)) {
+            if (x != copy_) std::copy(x, x + b.rows * W<T>, copy_);
+            for (long r = 0; r < b.rows; r++)
+                for (long lane = 0; lane < W<T>; lane++)
+                    if (lane < b.from || lane >= b.to) copy_[r * W<T> + lane] = largest ? -static_cast<T>(__builtin_inf()) : T(0);
+            x = copy_;
+        }
+        if (rows_summed_) (largest ? kernel_.fold_max : kernel_.fold_sum)(acc_, x, b.rows);
+        else (largest ? kernel_.each_max : kernel_.each_sum)(acc_, x, b.rows);
+    }
+
+    // one number of every row's lanes, in all of its lanes
+    void across(long rows, bool largest) {
+        for (long r = 0; r < rows; r++) {
+            T* row = acc_ + r * W<T>;
+            T lane[W<T>];
+            std::copy(row, row + W<T>, lane);
+            for (long half = W<T> / 2; half > 0; half /= 2)
+                for (long j = 0; j < half; j++) {
+                    const T a = lane[j], b = lane[j + half];
+                    lane[j] = largest ? ((a > b) | (a != a) ? a : b) : a + b;
+                }
+            std::fill_n(row, W<T>, lane[0]);
+        }
+    }
+
+    void give(const T* rows, long count) {
+        const Domain& d = n_.domain;
+        Block k = k_;
+        k.rows = count;
+        if (lanes_summed_) {                                             // one element per row
+            const T* memory = rows;
+            long x[most];
+            std::copy(k.x, k.x + most, x);
+            for (long r = 0; r < count; r++, memory += W<T>) {
+                if (!rows_summed_ && d.inner >= 0) x[d.inner] = k.x[d.inner] + r;
+                if (n_.out.mode == View::constant) std::fill_n(c_.base[n_.out.space] + n_.out.base, W<T>, memory[0]);
+                else c_.base[n_.out.space][at<T>(n_.out, d, x, c_.t)] = memory[0];
+                if (n_.check && !(memory[0] - memory[0] == 0)) c_.finite = false;
+            }
+            return;
+        }
+        if (n_.check && !block_finite<T>(kernel_, k, {rows, W<T>})) c_.finite = false;
+        if (T* to = n_.out.mode == View::constant ? nullptr : destination(n_, k, c_)) std::copy(rows, rows + count * W<T>, to);
+        else put(n_, k, rows, c_);
+    }
+};
+
+// ---------------------------------------------------------------------------------------------- lookups
+
+template <class T>
+bool good_id(const Node<T>& n, std::int64_t id, Context<T>& c) {
+    if (id >= 0 && id < n.domain.extent[n.looked]) return true;
+    c.bad_ids = n.b.value;
+    return false;
+}
+
+// y[…] = source[…, ids[…]]
+template <class T>
+void run_gather(const Node<T>& n, Context<T>& c) {
+    const Range r = range_of(n, c);
+    const Domain& d = n.domain;
+    const View& s = n.in[0];
+    const T* source = c.base[s.space];
+    T* out = c.base[n.out.space];
+    int labels[most], count = 0;
+    for (int e = 0; e < n.kept; e++)
+        if (e != d.column) labels[count++] = e;
+    const bool together = d.column >= 0 && n.b.stride[d.column] == 0;         // one id serves the whole row
+    long x[most] = {};
+    odometer(labels, count, r, x, [&] {
+        for (long lane = d.column < 0 ? 0 : r.low[d.column]; lane < (d.column < 0 ? 1 : r.high[d.column]);) {
+            if (d.column >= 0) x[d.column] = lane;
+            const std::int64_t id = c.integers[at<T>(n.b, d, x, c.t)];
+            long run = 1;
+            if (together && s.panelled == d.column && n.out.panelled == d.column)
+                run = std::min({r.high[d.column] - lane, W<T> - (lane + s.shift) % W<T>, W<T> - (lane + n.out.shift) % W<T>});
+            if (good_id(n, id, c)) {
+                x[n.looked] = id;
+                T* to = out + at<T>(n.out, d, x, c.t);
+                std::memcpy(to, source + at<T>(s, d, x, c.t), run * sizeof(T));
+                if (n.out.mode == View::constant) std::fill_n(to, W<T>, to[0]);
+            }
+            lane += run;
+        }
+    });
+}
+
+// y[v,…] = sum of source over the places where ids = v, ascending
+template <class T>
+void run_scatter(const Node<T>& n, Context<T>& c) {
+    Range r = range_of(n, c);
+    const Domain& d = n.domain;
+    T* out = c.base[n.out.space];
+    const View& s = n.in[0];
+    const T* source = c.base[s.space];
+    int labels[most], count = 0;
+    long x[most] = {};
+    for (int e = 0; e < n.kept; e++) labels[count++] = e;
+    odometer(labels, count, r, x, [&] { out[at<T>(n.out, d, x, c.t)] = 0; });
+    count = 0;
+    for (int e = n.kept; e < d.count; e++) labels[count++] = e;              // the places, ascending
+    int rest[most], rests = 0;
+    for (int e = 0; e < n.kept; e++)
+        if (e != n.looked) rest[rests++] = e;
+    odometer(labels, count, r, x, [&] {
+        const std::int64_t id = c.integers[at<T>(n.b, d, x, c.t)];
+        if (!good_id(n, id, c) || id < r.low[n.looked] || id >= r.high[n.looked]) return;
+        x[n.looked] = id;
+        odometer(rest, rests, r, x, [&] { out[at<T>(n.out, d, x, c.t)] += source[at<T>(s, d, x, c.t)]; });
+    });
+}
+
+// y[…,v] = 1 where ids[…] = v, else 0
+template <class T>
+void run_onehot(const Node<T>& n, Context<T>& c) {
+    const Range r = range_of(n, c);
+    const Domain& d = n.domain;
+    T* out = c.base[n.out.space];
+    int labels[most], count = 0;
+    long x[most] = {};
+    for (int e = 0; e < n.kept; e++)
+        if (e != n.looked) labels[count++] = e;
+    odometer(labels, count, r, x, [&] {
+        const std::int64_t id = c.integers[at<T>(n.b, d, x, c.t)];
+        good_id(n, id, c);
+        for (long v = r.low[n.looked]; v < r.high[n.looked]; v++) {
+            x[n.looked] = v;
+            out[at<T>(n.out, d, x, c.t)] = v == id ? T(1) : T(0);
+        }
+    });
+}
+
+// y[j,i] = x[i,j]
+template <class T>
+void run_twin(const Node<T>& n, Context<T>& c) {
+    const Kernels<T>& kernel = kernels<T>();
+    const Range r = range_of(n, c);
+    const long rows = r.high[0], columns = n.domain.extent[1];
+    const T* from = c.base[n.a.space] + n.a.base;
+    T* to = c.base[n.out.space] + n.out.base;
+    for (long j = 0; j < columns; j += W<T>)
+        for (long i = r.low[0]; i < rows;) {
+            const long height = std::min(rows, (i / W<T> + 1) * W<T>) - i, width = std::min(W<T>, columns - j);
+            const T* source = from + j / W<T> * n.a.panel + i * W<T>;
+            T* target = to + i / W<T> * n.out.panel + j * W<T> + i % W<T>;
+            if (height == W<T> && width == W<T>) {
+                kernel.transpose(target, W<T>, source, W<T>);
+            } else {
+                for (long q = 0; q < width; q++)
+                    for (long p = 0; p < height; p++) target[q * W<T> + p] = source[p * W<T> + q];
+            }
+            i += height;
+        }
+}
+
+template <class T>
+void run_loop(const Node<T>& n, Context<T>& c) {
+    for (long s = 0; s < n.steps; s++) {
+        c.t = n.descending ? n.steps - 1 - s : s;
+        for (const Node<T>& m : n.body) run_node(m, c);
+    }
+    c.t = 0;
+}
+
+}  // namespace
+
+template <class T>
+void run_node(const Node<T>& n, Context<T>& c) {
+    switch (n.op) {
+        case MAP: return run_map(n, c);
+        case DENSE: return n.form == ANY ? run_dense_any(n, c) : run_dense(n, c);
+        case REDUCE: return Reduction<T>(n, c).run();
+        case GATHER: return run_gather(n, c);
+        case SCATTER: return run_scatter(n, c);
+        case ONEHOT: return run_onehot(n, c);
+        case TWIN: return run_twin(n, c);
+        case LOOP: return run_loop(n, c);
+    }
+}
+
+template void run_node(const Node<float>&, Context<float>&);
+template void run_node(const Node<double>&, Context<double>&);
+
+}  // namespace backproof

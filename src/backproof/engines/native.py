@@ -1,0 +1,301 @@
+"""The native engine: programs bound by name to the C++ core in ``native/``.
+
+Reads   a Program and arrays, as the reference engine does.
+Gives   the same numbers within the tolerances of the case table, the same bits for any number of threads.
+
+The table of words is asked from the core and compared; a program reaches it instruction by instruction, under the names
+that ``lower`` uses. What the core refuses is an EngineError here.
+"""
+
+import weakref
+from contextlib import contextmanager
+
+import numpy as np
+
+from ..calculus import Index
+from ..errors import EngineError, ShapeError
+from ..lower import WORDS
+from ..lower.instructions import FIRST
+from . import _native
+from .generator import stream_key
+from .steps import Steps
+
+__all__ = ["name", "kernels", "Run", "Session", "instruction_set"]
+
+name = "native"
+kernels = frozenset()
+
+_MACHINES = {np.dtype(np.float32): _native.Machine32, np.dtype(np.float64): _native.Machine64}
+_core = _native.words()
+if _core != {word: arity for word, (arity, _) in WORDS.items()}:
+    raise EngineError(f"the words of the C++ core are not those of the table: {sorted(set(_core) ^ set(WORDS))}",
+                      fix="build the package again: pip install -e .")
+
+
+def instruction_set():
+    """The instruction set that the kernels use: the best that was compiled and that this processor has."""
+    return _native.instruction_set()
+
+
+@contextmanager
+def _named_errors():
+    try:
+        yield
+    except (RuntimeError, IndexError) as error:
+        raise EngineError(f"the native engine cannot run this program: {error}", fix='engine="reference"') from error
+
+
+class Bound:
+    """A program in the core's form, with the positions of its names.
+
+    Attributes  builder; value {name: position}; index {Index: position}
+    """
+
+    def __init__(self, program):
+        self.values, self.builder = program.values, _native.Builder()         # not the program: bindings die with it
+        self.index, self.value = {}, {}
+        for name, value in program.values.items():
+            self.value[name] = self.builder.value(name, [self.place(i) for i in value.axes], value.storage, value.integer,
+                                                  value.pad or "")
+            for fact in value.facts:
+                if isinstance(fact, tuple) and fact[0] == "dropout":
+                    self.builder.dropout(self.value[name], fact[1], fact[2])
+        for instruction in program.instructions:
+            self.instruction(instruction)
+        self.builder.update()
+        for instruction in program.update:
+            self.instruction(instruction)
+        for new, old in program.replaces.items():
+            self.builder.replaces(self.value[new], self.value[old])
+            self.builder.finite(self.value[new])
+        for gradient in program.gradients.values():
+            self.builder.finite(self.value[gradient])
+        for public in ("L", "J"):
+            if public in program.outputs:
+                self.builder.finite(self.value[program.outputs[public].value])
+
+    def place(self, index):
+        if index not in self.index:
+            symbolic = isinstance(index.extent, str)
+            self.index[index] = self.builder.index(index.name, index.kind, index.extent if symbolic else "",
+                                                   0 if symbolic else index.extent)
+        return self.index[index]
+
+    def labels(self, operand):
+        """(label of each axis, offset of each axis)."""
+        return ([self.place(label) if isinstance(label, Index) else _native.FIRST if label == FIRST else _native.LAST
+                 for label, _ in operand.axes], [offset for _, offset in operand.axes])
+
+    def instruction(self, instruction):
+        if instruction.op == "loop":
+            self.builder.begin_loop(instruction.how, self.place(instruction.index))
+            for inner in instruction.body:
+                self.instruction(inner)
+            self.builder.end_loop()
+            return
+        index = -1 if instruction.index is None else self.place(instruction.index)
+        self.builder.instruction(instruction.op, instruction.how, self.value[instruction.out], index)
+        for operand in instruction.product:
+            self.builder.operand(True, self.value[operand.value], *self.labels(operand))
+        for operand in instruction.operands:
+            self.builder.operand(False, self.value[operand.value], *self.labels(operand))
+        if instruction.op == "join":
+            for operand, own in zip(instruction.operands, instruction.how.split(",")):
+                self.builder.part(self.place(next(i for i in operand.labels if i.name == own)))
+        for word in instruction.words:
+            self.builder.word(word.name)
+            for argument in word.arguments:
+                if isinstance(argument, tuple):
+                    self.builder.argument(argument[0], argument[1] if len(argument) > 1 else 0, 0.0)
+                else:
+                    self.builder.argument("number", 0, float(argument))
+
+    def extents(self, arrays):
+        """{symbol: length} of arrays in storage order, checked against one another."""
+        found = {}
+        for name, array in arrays.items():
+            value = self.values[name]
+            if array.ndim != len(value.axes):
+                raise ShapeError(f"{name} has {array.ndim} axes", where=f"it is {value!r}")
+            for index, length in zip(value.axes, array.shape):
+                known = found.setdefault(index.extent, length) if isinstance(index.extent, str) else index.extent
+                if known != length:
+                    raise ShapeError(f"index {index.name!r} has extent {length} in {name} and {known} elsewhere")
+        return found
+
+
+class _Bindings:
+    """What was bound of each program, and the machines that stand idle. Programs are compared by identity."""
+
+    def __init__(self):
+        self.kept = {}
+
+    def of(self, program):
+        entry = self.kept.get(id(program))
+        if entry is None:
+            with _named_errors():
+                entry = self.kept[id(program)] = Bound(program), {}
+            weakref.finalize(program, self.kept.pop, id(program), None)
+        return entry
+
+    def machine(self, program, dtype, threads):
+        bound, idle = self.of(program)
+        free = idle.setdefault((dtype, threads), [])
+        with _named_errors():
+            return bound, free.pop() if free else _MACHINES[dtype](bound.builder, threads), free
+
+
+_bindings = _Bindings()
+
+
+def _dtype(dtype):
+    dtype = np.dtype(dtype)
+    if dtype not in _MACHINES:
+        raise EngineError(f"the native engine has no {dtype.name}", fix='float32 or float64, or engine="reference"')
+    return dtype
+
+
+class Run:
+    """One execution of a program, as in the reference engine; its machine goes back when the run is forgotten."""
+
+    def __init__(self, program, feeds, dtype=np.float64, threads=None):
+        self.program, self.dtype = program, _dtype(dtype)
+        self.bound, self.machine, self._free = _bindings.machine(program, self.dtype, threads or 0)
+        arrays = {}
+        for name, value in program.values.items():
+            if value.storage in ("value", "extent"):
+                continue
+            if name not in feeds:
+                raise EngineError(f"the program needs {name!r}", fix=f"feed it {value!r}")
+            arrays[name] = np.asarray(feeds[name], np.int64 if value.integer else self.dtype, order="C")
+        self.extents = self.bound.extents(arrays)
+        with _named_errors():
+            self.machine.resolve(self.extents)
+            for name, array in arrays.items():
+                if program.values[name].integer:
+                    self.machine.feed_integers(self.bound.value[name], array)
+                else:
+                    self.machine.feed(self.bound.value[name], array)
+            self.machine.turn_twins()
+            self.machine.run(False)
+        _refuse_ids(self.machine.bad_ids())
+
+    def __del__(self):
+        if hasattr(self, "machine"):
+            self._free.append(self.machine)
+
+    def outputs(self):
+        return {public: self._look(operand) for public, operand in self.program.outputs.items()}
+
+    def gradients(self):
+        return {parameter: self._read(value) for parameter, value in self.program.gradients.items()}
+
+    def update(self):
+        with _named_errors():
+            self.machine.run(True)
+        return {old: self._read(new) for new, old in self.program.replaces.items()}
+
+    def first_non_finite(self):
+        """The name of the first value, in order of execution, that holds NaN or infinity; None if all are finite."""
+        return self.machine.first_not_finite() or None
+
+    def _shape(self, labels):
+        return [self.extents[i.extent] if isinstance(i.extent, str) else i.extent for i in labels]
+
+    def _read(self, name):
+        value = self.program.values[name]
+        return self._look_at(name, [self.bound.place(i) for i in value.axes], [0] * len(value.axes), value.axes)
+
+    def _look(self, operand):
+        return self._look_at(operand.value, *self.bound.labels(operand), operand.labels)
+
+    def _look_at(self, name, labels, offsets, wanted):
+        array = np.empty(self._shape(wanted), self.dtype)
+        self.machine.look(self.bound.value[name], labels, offsets, [self.bound.place(i) for i in wanted], array)
+        return array
+
+
+class Session:
+    """A program with its parameters and optimizer state, stepped over minibatches, as in the reference engine."""
+
+    def __init__(self, program, parameters, state, dtype=np.float64, threads=None):
+        self.program, self.dtype = program, _dtype(dtype)
+        self.bound, _ = _bindings.of(program)
+        with _named_errors():
+            self.machine = _MACHINES[self.dtype](self.bound.builder, threads or 0)
+        self._given = {name: np.array(array, self.dtype, order="C") for name, array in {**parameters, **state}.items()}
+        self._names, self._states = list(parameters), list(state)
+        self._trained = False
+
+    @property
+    def parameters(self):
+        return self._arrays(self._names)
+
+    @parameters.setter
+    def parameters(self, arrays):
+        self._give(arrays)
+
+    @property
+    def state(self):
+        return self._arrays(self._states)
+
+    @state.setter
+    def state(self, arrays):
+        self._give(arrays)
+
+    def _arrays(self, names):
+        if self._trained:
+            for name in names:
+                if name in self.bound.value:
+                    self.machine.read(self.bound.value[name], self._given[name], False)
+        return {name: self._given[name].copy() for name in names}
+
+    def _give(self, arrays):
+        if self._trained:
+            self._arrays([*self._names, *self._states])
+        self._given.update({name: np.array(array, self.dtype, order="C") for name, array in arrays.items()})
+        self._trained = False
+
+    def steps(self, data, rows, batch_size, scalars, epoch, seed):
+        """One update for each ``batch_size`` of the rows, in their order; see the reference engine."""
+        program, bound = self.program, self.bound
+        rows = np.ascontiguousarray(rows, np.int64)
+        if not len(rows):
+            return Steps()
+        sources = {}
+        for name, value in program.inputs.items():
+            if name in data:
+                sources[name] = np.asarray(data[name], np.int64 if value.integer else self.dtype, order="C")
+            elif value.storage == "input" and name not in scalars and not any(isinstance(f, tuple) and f[0] == "dropout" for f in value.facts):
+                raise EngineError(f"the program needs {name!r}", fix=f"feed it {value!r}")
+        if rows.min() < 0 or any(rows.max() >= len(array) for array in sources.values()):
+            raise ShapeError("a row number lies outside the data")
+        extents = bound.extents({name: _stored(program.values[name], array) for name, array in sources.items()})
+        symbol = next((i.extent for v in program.values.values() for i in v.axes if i.kind == "sample"), "N")
+        extents.pop(symbol, None)
+        with _named_errors():
+            if not self._trained:
+                self.machine.resolve({**extents, symbol: min(batch_size, len(rows))})
+                for name, array in self._given.items():
+                    if name in bound.value:
+                        self.machine.feed(bound.value[name], array)
+                self._trained = True
+            done = self.machine.epoch(
+                {bound.value[name]: array for name, array in sources.items()}, rows, int(batch_size),
+                {bound.value[name]: np.ascontiguousarray(values, np.float64) for name, values in scalars.items()
+                 if name in bound.value}, extents, symbol, [int(k) for k in stream_key(seed, "dropout")], int(epoch),
+                bound.value[program.outputs["L"].value], bound.value[program.outputs["J"].value])
+        _refuse_ids(done.bad_ids)
+        failure = (done.failed_step, done.failed or "J") if done.failed_step >= 0 else None
+        return Steps(done.steps, done.samples, done.loss, done.objective, failure)
+
+
+def _stored(value, array):
+    """A sample-first array with its axes in the order of the stored value; only its shape is looked at."""
+    kinds = [index.kind for index in value.axes]
+    return array.swapaxes(0, 1) if kinds[:2] == ["time", "sample"] else array
+
+
+def _refuse_ids(name):
+    if name:
+        raise ShapeError(f"{name} holds a number outside its index")

@@ -1,0 +1,83 @@
+"""The C++ core under sanitizers, compiled by g++ alone: no Python, no binding."""
+
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+from backproof import Network
+from backproof.train import OPTIMIZERS
+
+native = pytest.importorskip("backproof.engines.native")
+NATIVE = pathlib.Path(__file__).parents[2] / "native"
+SOURCES = ["dispatch", "bind", "resolve", "run", "machine", "epoch", "pool"]
+NETWORKS = [("7 | 19 relu | 5 tanh | 2 softmax", "cross_entropy", "adam", {"l2": 1e-3}),
+            ("3 | lstm 5 | dropout 0.2 | last | 2 softmax", "cross_entropy", "momentum", {}),
+            ("3 | bi gru 4 | mean | 1", "squared_error", "sgd", {}),
+            ("window 3 vocabulary=2 embedding 5 | 4 sigmoid | 2 softmax", "cross_entropy", "nesterov", {}),
+            ("4 | layer_norm | 17 gelu | 3", "huber", "rmsprop", {})]
+
+
+class Recorder:
+    """Stands for the core's builder and writes its calls down."""
+
+    def __init__(self):
+        self.lines, self.counts = [], {"index": 0, "value": 0}
+
+    def __getattr__(self, call):
+        def record(*arguments):
+            def text(a):
+                if isinstance(a, (list, tuple)):
+                    return " ".join(map(str, [len(a), *a]))
+                return str(int(a)) if isinstance(a, bool) else str(a) or "-"
+            self.lines.append(" ".join([call, *map(text, arguments)]))
+            if call in self.counts:
+                self.counts[call] += 1
+                return self.counts[call] - 1
+        return record
+
+
+def script(monkeypatch):
+    """The step programs of the networks, as the calls that build them."""
+    lines = []
+    for spec, loss, optimizer, options in NETWORKS:
+        network = Network(spec, loss=loss, **options)
+        model = network.build()
+        program = model._step_program({"target": "class" if loss == "cross_entropy" else "dense"}, OPTIMIZERS[optimizer], None, None, False)
+        recorder = Recorder()
+        monkeypatch.setattr(native._native, "Builder", lambda recorder=recorder: recorder)
+        bound = native.Bound(program)
+        losses = [bound.value[program.outputs[name].value] for name in ("L", "J")]
+        lines += [*recorder.lines, "extent T 4", f"losses {losses[0]} {losses[1]}", "end"]
+    return "\n".join(lines) + "\n"
+
+
+def compiled(folder, sanitizers):
+    common = ["g++", "-std=c++20", "-g", "-O1", "-fno-omit-frame-pointer", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off",
+              f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all", f"-I{NATIVE}"]
+    jobs = [[*common, "-DBP_ISA=baseline", "-DBP_VEC=16", "-c", NATIVE / "kernels.cpp", "-o", folder / "kernels.o"]]
+    jobs += [[*common, "-c", NATIVE / f"{name}.cpp", "-o", folder / f"{name}.o"] for name in SOURCES]
+    jobs += [[*common, "-c", pathlib.Path(__file__).with_name("smoke.cpp"), "-o", folder / "smoke.o"]]
+    for start in range(0, len(jobs), 2):                                    # two at once
+        for process in [subprocess.Popen(job) for job in jobs[start:start + 2]]:
+            assert process.wait(300) == 0
+    subprocess.run([*common, *sorted(folder.glob("*.o")), "-o", folder / "smoke", "-pthread"], check=True, timeout=300)
+    return folder / "smoke"
+
+
+def clean(tmp_path, monkeypatch, sanitizers):
+    if shutil.which("g++") is None:
+        pytest.skip("no g++")
+    done = subprocess.run([compiled(tmp_path, sanitizers)], input=script(monkeypatch), capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert done.stdout == f"{len(NETWORKS)} programs\n"
+
+
+def test_no_address_or_undefined_behaviour_error(tmp_path, monkeypatch):
+    clean(tmp_path, monkeypatch, "address,undefined")
+
+
+@pytest.mark.long
+def test_no_data_race(tmp_path, monkeypatch):
+    clean(tmp_path, monkeypatch, "thread")
