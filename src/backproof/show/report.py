@@ -256,9 +256,10 @@ def sentence(verdict, language="en"):
     if verdict.causes:
         causes = page_phrase("times", language).join(page_phrase(f"factor_{name}", language, _number(value)) for name, value in verdict.causes)
         text += f"{'；' if language == 'zh' else '; '}{page_phrase('cause', language)}: {causes}"
+    joint = {True: ("，并且", ", and "), False: ("，或", ", or ")}[verdict.kind == "vanishing"][language == "en"]
     mends = [page_phrase(key, language, *(x if isinstance(x, str) else _number(x) for x in values)) for key, *values in verdict.mends]
     join = "；" if language == "zh" else "; "
-    return f"{text}{join}{page_phrase('mend', language)}: {(' 或 ' if language == 'zh' else ', or ').join(mends)}" if mends else text
+    return f"{text}{join}{page_phrase('mend', language)}: {joint.join(mends)}" if mends else text
 
 
 def _layers(names):
