@@ -364,6 +364,7 @@ function edgeValue(map, i, j, c, below) {
 const columnsWide = () => D.columns.length <= 3 ? 250 : D.columns.length <= 4 ? 215 : 175;
 const svgSize = (width, height, grow = 1) => ({ viewBox: `0 0 ${width} ${height}`, width: Math.round(width * grow), height: Math.round(height * grow) });
 const inNode = x => { const text = fmt(x, 3); return text.length > 6 ? fmt(x, 1) : text; };
+const incident = (column, j) => S.pick && S.pick.kind === "unit" && S.pick.column === column && S.pick.j === j;
 function drawNetwork() {
   const GAP = 76, WIDE = columnsWide(), columns = D.columns, back = backward(), line = D.lines[S.line];
   const rows = columns.map(c => c.count <= FOLD ? c.count : 7), tall = Math.max(...rows) + 1, height = tall * GAP + 58, width = 140 + WIDE * (columns.length - 1);
@@ -380,13 +381,13 @@ function drawNetwork() {
         sv("text", { class: "small halo", x: (X(k) + X(k - 1)) / 2, y: y - 8, "text-anchor": "middle" }, D.names[map.weight].shown + "  " + below.count + " × " + c.count), sv("text", { class: "small halo", x: (X(k) + X(k - 1)) / 2, y: y + 8, "text-anchor": "middle" }, "‖" + D.names[map.weight].shown + "‖ " + fmt(norm, 3)));
       svg.append(press(band, () => { S.heat.name = map.weight; S.heat.open = true; S.heat.at = [0, 0]; S.heat.cell = null; draw(); document.getElementById("heat").scrollIntoView({ block: "nearest" }); }));
     } else {
-      const all = range(below.count).flatMap(i => range(c.count).map(j => ({ i, j, v: edgeValue(map, i, j, c, below) }))), top = largest(all.map(e => e.v)), labels = all.length <= 24;
+      const all = range(below.count).flatMap(i => range(c.count).map(j => ({ i, j, v: edgeValue(map, i, j, c, below) }))), top = largest(all.map(e => e.v)), labels = e => all.length <= 9 || incident(k - 1, e.i) || incident(k, e.j);
       for (const { i, j, v } of all) {
         const w = at(map.weight, [i, j]), picked = S.pick && S.pick.kind === "weight" && S.pick.name === map.weight && S.pick.index[0] === i && S.pick.index[1] === j;
         svg.append(press(sv("line", { class: "edge" + (picked ? " picked" : ""), x1: X(k - 1) + 24, y1: Y(k - 1, i), x2: X(k) - 24, y2: Y(k, j), stroke: sign(v), "stroke-width": 1 + 5 * Math.abs(v) / top, "stroke-opacity": .25 + .7 * Math.abs(v) / top, tabindex: all.length <= 60 ? 0 : -1, role: "button", "data-edge": map.weight + ":" + i + "," + j, "data-value": v,
           "aria-label": shown(map.weight, [i, j]) + " = " + fmt(w) + (S.edges === "w" ? "" : ", " + say("edge_" + S.edges) + " " + fmt(v)) }), () => { S.pick = { kind: "weight", name: map.weight, index: [i, j] }; draw(); }));
       }
-      if (labels) for (const { i, j, v } of all) { const f = all.length <= 9 ? .42 : .22 + .14 * ((i + j) % 3);
+      for (const { i, j, v } of all.filter(labels)) { const f = all.length <= 9 ? .3 + .2 * (i % 3) : incident(k - 1, i) ? .72 : .28;
         svg.append(sv("text", { class: "tiny halo", x: X(k - 1) + 24 + f * (WIDE - 48), y: Y(k - 1, i) + f * (Y(k, j) - Y(k - 1, i)) + 3, "text-anchor": "middle" }, fmt(v, 3))); }
     }
     if (map.bias && array(map.bias)) {
@@ -394,7 +395,7 @@ function drawNetwork() {
       if (c.count <= FOLD) for (const j of range(c.count)) {
         const b = at(map.bias, [j]), picked = S.pick && S.pick.kind === "weight" && S.pick.name === map.bias && S.pick.index[0] === j;
         svg.append(press(sv("line", { class: "edge" + (picked ? " picked" : ""), x1: x + 16, y1: y, x2: X(k) - 24, y2: Y(k, j), stroke: sign(b), "stroke-width": 1 + 3 * Math.abs(b) / top, "stroke-opacity": .2 + .6 * Math.abs(b) / top, "stroke-dasharray": "6 4", tabindex: 0, role: "button", "data-edge": map.bias + ":" + j, "data-value": b, "aria-label": shown(map.bias, [j]) + " = " + fmt(b) }), () => { S.pick = { kind: "weight", name: map.bias, index: [j] }; draw(); }));
-        if (c.count <= 6) svg.append(sv("text", { class: "tiny halo", x: x + 16 + .6 * (WIDE - 38), y: y + .6 * (Y(k, j) - y) + 3, "text-anchor": "middle" }, fmt(b, 3)));
+        if (c.count <= 3 || incident(k, j)) svg.append(sv("text", { class: "tiny halo", x: x + 16 + .6 * (WIDE - 38), y: y + .6 * (Y(k, j) - y) + 3, "text-anchor": "middle" }, fmt(b, 3)));
       }
       svg.append(sv("g", {}, sv("rect", { x: x - 16, y: y - 13, width: 32, height: 26, rx: 6, fill: "var(--card)", stroke: "var(--soft)" }), sv("text", { class: "small", x, y: y + 4, "text-anchor": "middle" }, "+1")));
     }
