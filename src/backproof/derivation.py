@@ -187,6 +187,9 @@ class Derivation:
             raise DerivationError(f"the printed lines {', '.join(map(str, wrong))} do not hold", where=written)
         return written
 
+    def _repr_html_(self):
+        return self.to_html()
+
     def __str__(self):
         return self.to_text()
 
