@@ -83,7 +83,8 @@ def explain(twin, theta, wanted, extras, noise=0.0, seconds=20.0):
         return None
     while len(chosen) < DEPTH and time.monotonic() < deadline:
         candidates, ranked = mutants(sweep), []
-        likely = [m for m in candidates if not reached(twin, sweep, m, reach) & matched]     # the others would spoil what is right
+        # the others would spoil what is right; they are tried where these explain nothing
+        likely = [m for m in candidates if not reached(twin, sweep, m, reach) & matched]
         for group in (likely, [m for m in candidates if not any(m is other for other in likely)]):
             for mutant in group:
                 given = _evaluated(twin, mutant, theta, values, extras, sweep)
