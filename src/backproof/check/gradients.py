@@ -29,8 +29,8 @@ __all__ = ["assert_gradients", "check_gradients"]
 
 # of foreign code, whose own rounding we do not know
 TOLERANCE = {"complex step": 1e-9, "Richardson": 1e-8, "single precision": 1e-4}
-# of the largest tensor: below it a tensor may be a zero by cancellation
-FLOOR = {"complex step": 1e-10, "Richardson": 1e-5, "single precision": 1e-3}
+# rounding beside the largest tensor: a gap below it may be that of a tensor that cancels to zero
+ROUNDING = {"complex step": 1e-14, "Richardson": 1e-13, "single precision": 1e-7}
 LOOSE = 1e-6                                               # where the oracle's own error forbids the tighter one
 DIRECTIONS, SAMPLES, ENTRIES = 3, 20, 2000
 
@@ -200,7 +200,7 @@ class _Examination:
         self.allowed = min(ENTRIES, max(SAMPLES, int(share / max(oracle.cost, 1e-9))))
         sound = {name: np.asarray(np.real(g), np.float64) for name, g in self.analytic.items()
                  if np.shape(g) == target.point.get(name, np.empty(0)).shape and np.isfinite(g).all()}
-        self.floor = max(block_scales(sound, loss=oracle.value, theta=target.point).values(), default=0.0) * FLOOR[oracle.name]
+        self.floor = max(block_scales(sound, loss=oracle.value, theta=target.point).values(), default=0.0) * ROUNDING[oracle.name] / tolerance
 
     def slope(self, name):
         """The slope of the Taylor remainder along a random direction of the tensor; NaN where there is none to be had."""
