@@ -82,6 +82,9 @@ class Machine {
     std::vector<std::int64_t> integers_;
     int now_ = 0;                                                // which of the two holds the current parameters
     int bad_ids_ = -1;
+    double together_ = 0, alone_ = 0;                            // seconds a step, as last measured
+    long since_trial_ = 0;
+    bool tried_together_ = false;
 
     std::vector<long> lengths(const std::map<std::string, long>& extents) const;
     void choose(std::vector<long> lengths, int members = 0);     // 0: as many as are worth it
@@ -91,7 +94,8 @@ class Machine {
     void gather(const Epoch& e, long start, long count, Context<T>& c);
     void gather_one(const Value& value, const Layout& l, const Source& s, const std::int64_t* rows, long low, long high);
     void draw(const Epoch& e, const std::int64_t* rows, long low, long high);
-    void train(const Epoch& e, Done& done, int member, int members, Barrier& barrier, struct Shared& shared);
+    void train(const Epoch& e, Done& done, int member, int members, long first, long behind, Barrier& barrier, struct Shared& shared);
+    void stretch(const Epoch& e, Done& done, int wanted, long first, long behind, struct Shared& shared);
     const T* place(const Layout& l) const;
 };
 

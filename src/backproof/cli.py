@@ -291,6 +291,50 @@ def evaluate(
 
 
 @app.command()
+def trace(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="model.safetensors of a training run")],
+    data: Data,
+    row: Annotated[list[int], typer.Option(help="a row, from 0 as in predictions.csv; may be repeated; none: the first eight")] = (),
+    out: Annotated[str, typer.Option(help="the page to write")] = "trace.html",
+    language: Annotated[str, typer.Option(help="en or zh")] = "en",
+    force: Force = False,
+    delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",
+    quiet: Quiet = False, debug: Debug = False,
+):
+    """Write the page that shows every number of a run: the network, its equations with the numbers put in, the error signal."""
+    talk = Talk(quiet)
+    with _answering(debug, talk):
+        from .pages import trace_table
+
+        _chosen("language", language, ("en", "zh"))
+        made = trace_table(model, data, rows=row, out=out, language=language, force=force, reading=_reading(delimiter, encoding, compression),
+                           say=lambda text: talk.say(f"note: {text}"))
+        talk.say(f"{made.n} rows traced in {_plain(out)}")
+
+
+@app.command()
+def report(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="model.safetensors of a training run")],
+    data: Data,
+    out: Annotated[str, typer.Option(help="the page to write")] = "report.html",
+    language: Annotated[str, typer.Option(help="en or zh")] = "en",
+    force: Force = False,
+    delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",
+    quiet: Quiet = False, debug: Debug = False,
+):
+    """Judge a saved model on a table: the error signal layer by layer, causes and mends, errors, the derivation."""
+    talk = Talk(quiet)
+    with _answering(debug, talk):
+        from .pages import report_table
+
+        _chosen("language", language, ("en", "zh"))
+        made = report_table(model, data, out=out, language=language, force=force, reading=_reading(delimiter, encoding, compression),
+                            say=lambda text: talk.say(f"note: {text}"))
+        print(made.to_text(language))
+        talk.say(f"written to {_plain(out)}")
+
+
+@app.command()
 def describe(
     data: Annotated[str, typer.Argument(metavar="FILE", help="a CSV or Parquet file, a built-in data set, or a model file")],
     delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",

@@ -59,6 +59,7 @@ class Model:
         self.engine = choose(engine)
         self.history = History()
         self.feature_names = None           # the columns of a table given to fit, in order
+        self.health = None                  # measures of the last fit that had a Health among its callbacks
         self.extra = {}                     # what travels in the model file beside the network: text by key
         self._programs, self._training = {}, None
         self._arrays = {}

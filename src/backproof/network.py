@@ -186,6 +186,10 @@ class Network:
         title += [f"initial {policy_text(self.initial)}"] if self.initial else []
         return table(shape_text(self.input.indices), self._placed, self._plain, ", ".join(title))
 
+    def _repr_html_(self):
+        from html import escape
+        return f"<pre>{escape(str(self))}</pre>"
+
     def __repr__(self):
         return f"Network({self.spec or list(self.layers)!r}, loss={self.loss.text()!r})"
 

@@ -5,6 +5,7 @@ expression stays a tree. The same class of Equation serves the forward pass and 
 """
 
 from dataclasses import dataclass, field, replace
+from html import escape
 
 from ..errors import DerivationError, ExpressionError, ShapeError
 from .nodes import (Extent, Ref, Variable, as_node, as_number, is_zero, number, product,
@@ -51,6 +52,9 @@ class Equation:
     @property
     def ref(self):
         return Ref(self.name, self.axes)
+
+    def _repr_html_(self):
+        return f"<code>{escape(repr(self))}</code>"
 
     def __repr__(self):
         return f"{self.name}[{','.join(i.name for i in self.axes)}] = {self.expression!r}"

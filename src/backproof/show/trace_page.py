@@ -211,5 +211,5 @@ class Plan:
         if "sample" in kinds:
             array = array.take(range(self.samples), axis=kinds.index("sample"))
         array = np.asarray(array, None if array.dtype in (np.float32, np.float64) else np.float64)
-        array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        array = array.astype(array.dtype.newbyteorder("<"))
         return [array.dtype.itemsize, list(array.shape), b64encode(array.tobytes()).decode()]

@@ -4,7 +4,7 @@
 const D = JSON.parse(document.getElementById("data").textContent), WORDS = JSON.parse(document.getElementById("words").textContent);
 const FORMULAS = document.getElementById("formulas").content, SVG = "http://www.w3.org/2000/svg", LOTS = 12, FOLD = 14;
 const S = { view: "network", n: 0, k: D.snapshots.length - 1, t: Math.max(0, (D.extents.T || 1) - 1), line: 0, lang: D.language, edges: "w",
-  rate: D.rate, pick: null, gate: {}, heat: { name: null, what: "w", cell: 4, at: [0, 0], open: false } };
+  rate: D.rate, pick: null, gate: {}, heat: { name: null, what: "w", cell: null, at: [0, 0], open: false } };
 
 // ------------------------------------------------------------------------------------------------ small helpers
 const say = (key, ...values) => WORDS[key][S.lang === "zh" ? 1 : 0].replace(/\{(\d)\}/g, (_, k) => values[+k]);
@@ -27,7 +27,7 @@ function fmt(x, digits = 4) {
   if (typeof x !== "number" || Number.isNaN(x)) return "?";
   if (!Number.isFinite(x)) return x < 0 ? "−∞" : "∞";
   if (x === 0) return "0";
-  const size = Math.abs(x), text = size >= 1e5 || size < 1e-4 ? x.toExponential(digits - 2) : String(+x.toPrecision(digits));
+  const size = Math.abs(x), text = size >= 1e5 || size < 1e-4 ? x.toExponential(Math.max(0, digits - 2)) : String(+x.toPrecision(digits));
   return text.replace("-", "−").replace(/e[+]?(−|-)?(\d+)/, (_, sign, power) => "e" + (sign ? "−" : "") + power);
 }
 const clear = node => { while (node.firstChild) node.firstChild.remove(); return node; };
@@ -143,26 +143,27 @@ class Reader {
     return all;
   }
   // -- the formula with its numbers, as inline nodes ------------------------------------------------------------------
-  num(x, title) { return el("span", { class: "num" + (x < 0 ? " neg" : ""), title: title || "", "data-value": String(x) }, x < 0 ? "(" + fmt(x) + ")" : fmt(x)); }
+  num(x, title, bare) { return el("span", { class: "num" + (x < 0 ? " neg" : ""), title: title || "", "data-value": String(x) }, x < 0 && !bare ? "(" + fmt(x) + ")" : fmt(x)); }
+  alone(node, env, deep) { return node[0] === "sym" ? [this.num(this.value(node, env), this.name(node, env), true)] : this.inline(node, env, deep); }
   name(node, env) { const index = this.index(node, env); return index ? shown(node[1], index) : say("outside"); }
   inline(node, env, deep = 0) {
-    const put = (...x) => x.flat(), paren = (x, when) => when ? put("(", x, ")") : x, loose = n => n[0] === "plus" || n[0] === "sum";
+    const put = (...x) => x.flat(), paren = (x, when) => when ? put("(", x, ")") : x, loose = n => n[0] === "plus" || n[0] === "sum" && this.each(n[1], env).length > 1;
     switch (node[0]) {
       case "num": return [node[2].replace("-", "−")];
       case "ext": return [node[2] === -1 ? "1/" + D.extents[node[1]] : String(this.value(node, env))];
       case "sym": return [this.num(this.value(node, env), this.name(node, env))];
       case "prod": return put(...node[1].map((x, i) => put(i ? " · " : "", paren(this.inline(x, env, deep + 1), loose(x)))));
       case "plus": return put(...node[1].map(([w, x], i) => put(w < 0 ? (i ? " − " : "−") : i ? " + " : "", Math.abs(w) !== 1 && !(x[0] === "num" && x[1] === 1) ? fmt(Math.abs(w)) + " · " : "",
-        x[0] === "num" && x[1] === 1 ? fmt(Math.abs(w)) : paren(this.inline(x, env, deep + 1), x[0] === "plus"))));
+        x[0] === "num" && x[1] === 1 ? fmt(Math.abs(w)) : paren(this.inline(x, env, deep + 1), x[0] === "plus" || w !== 1 && loose(x)))));
       case "sum": {
         const all = this.each(node[1], env), most = deep ? 4 : 6;
         if (all.length === 1) return this.inline(node[2], all[0], deep);
         const few = all.length <= most + 1 ? all : all.slice(0, most - 1), last = few.length < all.length ? [all[all.length - 1]] : [];
-        return put("(", ...few.map((e, i) => put(i ? " + " : "", paren(this.inline(node[2], e, deep + 1), loose(node[2])))), last.length ? " + ⋯ + " : "",
-          ...last.map(e => this.inline(node[2], e, deep + 1)), ")");
+        return put(...few.map((e, i) => put(i ? " + " : "", paren(this.inline(node[2], e, deep + 1), loose(node[2])))), last.length ? " + ⋯ + " : "",
+          ...last.map(e => this.inline(node[2], e, deep + 1)));
       }
-      case "slope": return put((node[1] === "sigmoid" ? "σ" : node[1]) + "′(", this.inline(node[2], env, deep), ")=", this.num(this.value(node, env), ""));
-      case "fn": return put((node[1] === "sigmoid" ? "σ" : node[1]) + "(", ...node[2].map((x, i) => put(i ? ", " : "", this.inline(x, env, deep + 1))), ")");
+      case "slope": return put((node[1] === "sigmoid" ? "σ" : node[1]) + "′(", this.alone(node[2], env, deep), ") = ", this.num(this.value(node, env), ""));
+      case "fn": return put((node[1] === "sigmoid" ? "σ" : node[1]) + "(", ...node[2].map((x, i) => put(i ? ", " : "", this.alone(x, env, deep + 1))), ")");
       case "pow": return put(paren(this.inline(node[1], env, deep + 1), node[1][0] !== "sym"), node[2] === 2 ? "²" : "^" + node[2]);
       case "quo": return put(paren(this.inline(node[1], env, deep + 1), loose(node[1])), " / ", paren(this.inline(node[2], env, deep + 1), node[2][0] !== "sym"));
       case "softmax": { const total = this.each([node[2]], env).reduce((s, e) => s + Math.exp(this.value(node[1], e)), 0);
@@ -185,6 +186,18 @@ class Reader {
       if (found) return found;
     }
     return null;
+  }
+  /** Every outermost Σ of a tree, with the case that holds chosen on the way. */
+  sums(node, env) {
+    if (!node) return [];
+    switch (node[0]) {
+      case "sum": return [node];
+      case "prod": return node[1].flatMap(x => this.sums(x, env));
+      case "plus": return node[1].flatMap(([, x]) => this.sums(x, env));
+      case "quo": return this.sums(node[1], env);
+      case "cases": return this.sums(this.chosen(node, env), env);
+    }
+    return [];
   }
   symbols(node, env) {
     if (node[0] === "sym") return [this.name(node, env)];
@@ -217,14 +230,12 @@ function substituted(line, units, wanted) {
 }
 function termTable(line, units) {
   const reader = new Reader(line), env = environment(line, units);
-  let sum = null;
-  for (const side of line.sides) sum = sum || reader.firstSum(side.tree, env);
-  if (!sum) return null;
-  const rows = reader.each(sum[1], env).map(e => ({ e, value: reader.value(sum[2], e) }));
+  const sums = line.sides.map(side => reader.sums(side.tree, env)).find(found => found.length) || [];
+  const rows = sums.flatMap(sum => reader.each(sum[1], env).map(e => ({ e, sum, value: reader.value(sum[2], e) })));
   if (rows.length < 2) return null;
   const order = rows.length > LOTS ? [...rows].sort((a, b) => Math.abs(b.value) - Math.abs(a.value)).slice(0, LOTS) : rows;
   const top = Math.max(...rows.map(r => Math.abs(r.value)), 1e-300), table = el("table", { class: "terms" });
-  for (const { e, value } of order) {
+  for (const { e, sum, value } of order) {
     const factors = sum[2][0] === "prod" ? sum[2][1] : [sum[2]];
     table.append(el("tr", {}, el("td", {}, reader.symbols(sum[2], e).join(" · ")), el("td", { class: "sub" }, ...factors.flatMap((f, i) => [i ? " · " : "", ...reader.inline(f, e, 1)])),
       el("td", { class: "n", "data-term": String(value) }, "= " + fmt(value)), el("td", {}, stick(value / top))));
@@ -350,9 +361,13 @@ function edgeValue(map, i, j, c, below) {
   if (S.edges === "g") { const line = D.lines.find(l => l.of === map.weight); return line ? at(line.name, [i, j]) : NaN; }
   return D.adjoints[map.target] ? w * here(D.adjoints[map.target], [j]) : NaN;
 }
+const columnsWide = () => D.columns.length <= 3 ? 250 : D.columns.length <= 4 ? 215 : 175;
+const svgSize = (width, height, grow = 1) => ({ viewBox: `0 0 ${width} ${height}`, width: Math.round(width * grow), height: Math.round(height * grow) });
+const inNode = x => { const text = fmt(x, 3); return text.length > 6 ? fmt(x, 1) : text; };
+const incident = (column, j) => S.pick && S.pick.kind === "unit" && S.pick.column === column && S.pick.j === j;
 function drawNetwork() {
-  const GAP = 66, WIDE = 190, columns = D.columns, back = backward(), line = D.lines[S.line];
-  const rows = columns.map(c => c.count <= FOLD ? c.count : 7), tall = Math.max(...rows) + 1, height = tall * GAP + 58, width = WIDE * columns.length - 40;
+  const GAP = 76, WIDE = columnsWide(), columns = D.columns, back = backward(), line = D.lines[S.line];
+  const rows = columns.map(c => c.count <= FOLD ? c.count : 7), tall = Math.max(...rows) + 1, height = tall * GAP + 58, width = 140 + WIDE * (columns.length - 1);
   const svg = sv("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "group", "aria-label": say("network") + " " + D.spec });
   const X = k => 70 + WIDE * k, Y = (k, j) => 58 + GAP * ((tall - 1 - rows[k]) / 2 + j);
   const layer = columns.findIndex(c => c.label === line.layer);
@@ -366,21 +381,21 @@ function drawNetwork() {
         sv("text", { class: "small halo", x: (X(k) + X(k - 1)) / 2, y: y - 8, "text-anchor": "middle" }, D.names[map.weight].shown + "  " + below.count + " × " + c.count), sv("text", { class: "small halo", x: (X(k) + X(k - 1)) / 2, y: y + 8, "text-anchor": "middle" }, "‖" + D.names[map.weight].shown + "‖ " + fmt(norm, 3)));
       svg.append(press(band, () => { S.heat.name = map.weight; S.heat.open = true; S.heat.at = [0, 0]; S.heat.cell = null; draw(); document.getElementById("heat").scrollIntoView({ block: "nearest" }); }));
     } else {
-      const all = range(below.count).flatMap(i => range(c.count).map(j => ({ i, j, v: edgeValue(map, i, j, c, below) }))), top = largest(all.map(e => e.v)), labels = all.length <= 24;
+      const all = range(below.count).flatMap(i => range(c.count).map(j => ({ i, j, v: edgeValue(map, i, j, c, below) }))), top = largest(all.map(e => e.v)), labels = e => all.length <= 9 || incident(k - 1, e.i) || incident(k, e.j);
       for (const { i, j, v } of all) {
         const w = at(map.weight, [i, j]), picked = S.pick && S.pick.kind === "weight" && S.pick.name === map.weight && S.pick.index[0] === i && S.pick.index[1] === j;
-        svg.append(press(sv("line", { class: "edge" + (picked ? " picked" : ""), x1: X(k - 1) + 22, y1: Y(k - 1, i), x2: X(k) - 22, y2: Y(k, j), stroke: sign(v), "stroke-width": 1 + 5 * Math.abs(v) / top, "stroke-opacity": .25 + .7 * Math.abs(v) / top, tabindex: all.length <= 60 ? 0 : -1, role: "button", "data-edge": map.weight + ":" + i + "," + j, "data-value": v,
+        svg.append(press(sv("line", { class: "edge" + (picked ? " picked" : ""), x1: X(k - 1) + 24, y1: Y(k - 1, i), x2: X(k) - 24, y2: Y(k, j), stroke: sign(v), "stroke-width": 1 + 5 * Math.abs(v) / top, "stroke-opacity": .25 + .7 * Math.abs(v) / top, tabindex: all.length <= 60 ? 0 : -1, role: "button", "data-edge": map.weight + ":" + i + "," + j, "data-value": v,
           "aria-label": shown(map.weight, [i, j]) + " = " + fmt(w) + (S.edges === "w" ? "" : ", " + say("edge_" + S.edges) + " " + fmt(v)) }), () => { S.pick = { kind: "weight", name: map.weight, index: [i, j] }; draw(); }));
       }
-      if (labels) for (const { i, j, v } of all) { const f = all.length <= 9 ? .42 : .22 + .14 * ((i + j) % 3);
-        svg.append(sv("text", { class: "tiny halo", x: X(k - 1) + 22 + f * (WIDE - 44), y: Y(k - 1, i) + f * (Y(k, j) - Y(k - 1, i)) + 3, "text-anchor": "middle" }, fmt(v, 3))); }
+      for (const { i, j, v } of all.filter(labels)) { const f = all.length <= 9 ? .3 + .2 * (i % 3) : incident(k - 1, i) ? .72 : .28;
+        svg.append(sv("text", { class: "tiny halo", x: X(k - 1) + 24 + f * (WIDE - 48), y: Y(k - 1, i) + f * (Y(k, j) - Y(k - 1, i)) + 3, "text-anchor": "middle" }, fmt(v, 3))); }
     }
     if (map.bias && array(map.bias)) {
       const y = height - 24, x = X(k - 1), top = largest(array(map.bias).data);
       if (c.count <= FOLD) for (const j of range(c.count)) {
         const b = at(map.bias, [j]), picked = S.pick && S.pick.kind === "weight" && S.pick.name === map.bias && S.pick.index[0] === j;
-        svg.append(press(sv("line", { class: "edge" + (picked ? " picked" : ""), x1: x + 16, y1: y, x2: X(k) - 22, y2: Y(k, j), stroke: sign(b), "stroke-width": 1 + 3 * Math.abs(b) / top, "stroke-opacity": .2 + .6 * Math.abs(b) / top, "stroke-dasharray": "6 4", tabindex: 0, role: "button", "data-edge": map.bias + ":" + j, "data-value": b, "aria-label": shown(map.bias, [j]) + " = " + fmt(b) }), () => { S.pick = { kind: "weight", name: map.bias, index: [j] }; draw(); }));
-        if (c.count <= 6) svg.append(sv("text", { class: "tiny halo", x: x + 16 + .6 * (WIDE - 38), y: y + .6 * (Y(k, j) - y) + 3, "text-anchor": "middle" }, fmt(b, 3)));
+        svg.append(press(sv("line", { class: "edge" + (picked ? " picked" : ""), x1: x + 16, y1: y, x2: X(k) - 24, y2: Y(k, j), stroke: sign(b), "stroke-width": 1 + 3 * Math.abs(b) / top, "stroke-opacity": .2 + .6 * Math.abs(b) / top, "stroke-dasharray": "6 4", tabindex: 0, role: "button", "data-edge": map.bias + ":" + j, "data-value": b, "aria-label": shown(map.bias, [j]) + " = " + fmt(b) }), () => { S.pick = { kind: "weight", name: map.bias, index: [j] }; draw(); }));
+        if (c.count <= 3 || incident(k, j)) svg.append(sv("text", { class: "tiny halo", x: x + 16 + .6 * (WIDE - 38), y: y + .6 * (Y(k, j) - y) + 3, "text-anchor": "middle" }, fmt(b, 3)));
       }
       svg.append(sv("g", {}, sv("rect", { x: x - 16, y: y - 13, width: 32, height: 26, rx: 6, fill: "var(--card)", stroke: "var(--soft)" }), sv("text", { class: "small", x, y: y + 4, "text-anchor": "middle" }, "+1")));
     }
@@ -392,11 +407,11 @@ function drawNetwork() {
     for (const j of range(c.count)) {
       const picked = S.pick && S.pick.kind === "unit" && S.pick.column === k && S.pick.j === j, y = Y(k, j), delta = deltaName(c);
       const node = sv("g", { class: "node" + (picked ? " picked" : ""), tabindex: 0, role: "button", "data-node": c.label + ":" + j, "aria-label": nodeText(c, j, back) },
-        sv("circle", { cx: X(k), cy: y, r: 21, fill: "var(--card)" }), sv("circle", { cx: X(k), cy: y, r: 21, fill: sign(values[j]), "fill-opacity": .08 + .55 * Math.abs(values[j]) / top }),
-        sv("text", { class: "small", x: X(k), y: y + (back ? -1 : 4), "text-anchor": "middle" }, fmt(here(c.out, [j]), 3)));
-      if (delta && array(delta)) node.append(sv("text", { class: "tiny", x: X(k), y: y + (back ? 12 : 33), "text-anchor": "middle", "fill-opacity": back ? 1 : .75 }, (back ? "δ " : "δ ") + fmt(here(delta, [j]), back ? 2 : 3)));
+        sv("circle", { cx: X(k), cy: y, r: 23, fill: "var(--card)" }), sv("circle", { cx: X(k), cy: y, r: 23, fill: sign(values[j]), "fill-opacity": .08 + .55 * Math.abs(values[j]) / top }),
+        sv("text", { class: "small", x: X(k), y: y + (back ? -1 : 4), "text-anchor": "middle" }, inNode(here(c.out, [j]))));
+      if (delta && array(delta)) node.append(sv("text", { class: "tiny", x: X(k), y: y + (back ? 12 : 35), "text-anchor": "middle", "fill-opacity": back ? 1 : .75 }, (D.names[delta].role === "delta" ? "δ " : "∂ ") + fmt(here(delta, [j]), back ? 2 : 3)));
       const named = c.kind === "input" ? D.features && D.features[j] : k === columns.length - 1 ? D.classes && D.classes[j] : null;
-      if (named) node.append(sv("text", { class: "tiny", x: X(k), y: y - 26, "text-anchor": "middle" }, named.length > 16 ? named.slice(0, 15) + "…" : named));
+      if (named) node.append(sv("text", { class: "tiny", x: X(k), y: y - 28, "text-anchor": "middle" }, named.length > 16 ? named.slice(0, 15) + "…" : named));
       svg.append(press(node, () => { S.pick = { kind: "unit", column: k, j }; draw(); }));
     }
   });
@@ -450,7 +465,7 @@ function drawUnrolled() {
 // ------------------------------------------------------------------------------------------------ the computational graph
 function drawGraph() {
   const forward = D.lines.filter(l => l.of === null && l.free.some(a => l.axes[a][1] === "sample")), line = D.lines[S.line];
-  const quantities = [{ name: D.columns[0].out, line: null }, ...forward.map(l => ({ name: l.name, line: l }))], W = 168, H = 62, MOST = 6;
+  const quantities = [{ name: D.columns[0].out, line: null }, ...forward.map(l => ({ name: l.name, line: l }))], W = 142, H = 62, MOST = 6;
   quantities.forEach(q => { const meta = D.names[q.name], unit = [...meta.axes].reverse().find(a => a[1] === "unit"); q.unit = unit ? unit[0] : null; q.count = unit ? unit[2] : 1;
     const column = D.columns.findIndex(c => c.unit === q.unit), chosen = unitsOf(S.pick)[q.unit];
     q.units = q.count <= MOST ? range(q.count) : [...new Set([...range(MOST - 1), chosen === undefined || chosen < MOST - 1 ? MOST - 1 : chosen])]; q.column = column; });
@@ -461,21 +476,21 @@ function drawGraph() {
     quantities.forEach((p, m) => { if (m >= k || !read.has(p.name)) return;
       const single = q.unit === p.unit && q.line.role !== "pre_activation" && q.line.rules[0].every(r => !r.startsWith("softmax")), map = D.columns.flatMap(c => c.maps).find(e => e.target === q.name);
       p.units.forEach((i, a) => q.units.forEach((j, b) => { if (single && i !== j) return;
-        const w = map && !single && array(map.weight) ? at(map.weight, [i, j]) : null, d = `M${X(m) + 118} ${Y(m, a) + 22}C${X(m) + 146} ${Y(m, a) + 22} ${X(k) - 28} ${Y(k, b) + 22} ${X(k)} ${Y(k, b) + 22}`;
+        const w = map && !single && array(map.weight) ? at(map.weight, [i, j]) : null, d = `M${X(m) + 112} ${Y(m, a) + 22}C${X(m) + 130} ${Y(m, a) + 22} ${X(k) - 18} ${Y(k, b) + 22} ${X(k)} ${Y(k, b) + 22}`;
         const path = sv("path", { class: "edge", d, stroke: w === null ? "var(--soft)" : sign(w), "stroke-width": w === null ? 1.2 : 1.6, "stroke-opacity": .6 });
         svg.append(w === null ? path : press(path, () => { S.pick = { kind: "weight", name: map.weight, index: [i, j] }; draw(); }));
       })); }); });
   quantities.forEach((q, k) => {
     const adjoint = q.name === "E" ? null : D.adjoints[q.name];
-    svg.append(sv("text", { class: "caption", x: X(k) + 59, y: 18, "text-anchor": "middle" }, D.names[q.name].shown + (q.units.length < q.count ? " (" + q.count + ")" : "")));
+    svg.append(sv("text", { class: "caption", x: X(k) + 56, y: 18, "text-anchor": "middle" }, D.names[q.name].shown + (q.units.length < q.count ? " (" + q.count + ")" : "")));
     q.units.forEach((j, r) => {
       const value = here(q.name, q.unit ? [j] : []), slope = q.name === "E" ? 1 : adjoint ? here(adjoint, q.unit ? [j] : []) : NaN, units = unitsOf(S.pick);
       const picked = S.pick && (S.pick.graph === q.name || !S.pick.graph) && S.pick.kind !== "weight" && q.unit !== null && units[q.unit] === j || S.pick && S.pick.graph === q.name && q.unit === null;
       const label = shown(q.name, q.unit ? [j] : []), x = X(k), y = Y(k, r);
       svg.append(press(sv("g", { class: "node" + (picked ? " picked" : ""), tabindex: 0, role: "button", "data-quantity": q.name + ":" + j, "aria-label": `${label} = ${fmt(value)}. ` + (Number.isNaN(slope) ? "" : say("sensitivity", label, fmt(slope))) },
-        sv("rect", { x, y, width: 118, height: 44, rx: 7, fill: q.line === line || D.adjoints[q.name] === line.name ? "var(--mark)" : "var(--card)" }), sv("line", { x1: x + 46, x2: x + 112, y1: y + 22, y2: y + 22, stroke: "var(--line)" }),
-        sv("text", { class: "small", x: x + 6, y: y + 26 }, label.length > 7 ? label.slice(0, 7) + "…" : label), sv("text", { class: "small", x: x + 112, y: y + 16, "text-anchor": "end" }, fmt(value, 4)),
-        sv("text", { class: "small", x: x + 112, y: y + 37, "text-anchor": "end", style: null, "fill-opacity": Number.isNaN(slope) ? .5 : 1 }, Number.isNaN(slope) ? "—" : fmt(slope, 4))),
+        sv("rect", { x, y, width: 112, height: 44, rx: 7, fill: q.line === line || D.adjoints[q.name] === line.name ? "var(--mark)" : "var(--card)" }), sv("line", { x1: x + 48, x2: x + 107, y1: y + 22, y2: y + 22, stroke: "var(--line)" }),
+        sv("text", { class: "small", x: x + 5, y: y + 26 }, label.length > 7 ? label.slice(0, 7) + "…" : label), sv("text", { class: "small", x: x + 107, y: y + 16, "text-anchor": "end" }, fmt(value, 4)),
+        sv("text", { class: "small", x: x + 107, y: y + 37, "text-anchor": "end", style: null, "fill-opacity": Number.isNaN(slope) ? .5 : 1 }, Number.isNaN(slope) ? "—" : fmt(slope, 4))),
         () => { S.pick = q.column >= 0 ? { kind: "unit", column: q.column, j, graph: q.name } : { kind: "axis", units: {}, graph: q.name }; const at_ = D.lines.indexOf(q.line); if (at_ >= 0) S.line = at_; draw(); }));
     });
   });
@@ -571,7 +586,7 @@ function draw() {
   if (S.view === "graph") picture.append(el("p", { class: "note" }, say("value_above")));
   picture.append(el("div", { class: "scroll", "data-keep": "picture" }, S.view === "graph" ? drawGraph() : drawNetwork()), el("p", { class: "note" }, legend()));
   const detail = el("div", { class: "card", id: "detail", "aria-live": "polite" }, S.pick ? S.pick.kind === "weight" ? weightPanel(S.pick) : S.pick.graph && S.view === "graph" ? graphPanel() : S.pick.kind === "unit" ? unitPanel(S.pick) : "" : el("p", { class: "soft" }, say("about")));
-  app.append(el("div", { class: "two" }, el("div", {}, picture, heatPart()), el("div", {}, stepper, detail)));
+  app.append(el("div", { class: "two" }, el("div", { class: "left" }, picture, heatPart()), el("div", {}, stepper, detail)));
   const list = el("ol", { class: "lines" });
   D.lines.forEach((l, k) => { const b = el("button", { type: "button", "aria-current": String(k === S.line), "aria-label": `(${l.number}) ` + rule(l), on: { click: () => go(k) } }, el("span", { class: "k" }, `(${l.number})`)); b.append(FORMULAS.children[k].firstElementChild.cloneNode(true)); list.append(el("li", {}, b)); });
   app.append(el("details", { class: "card", id: "all" }, el("summary", {}, say("equations")), list), el("p", { class: "note" }, say("keys")));
