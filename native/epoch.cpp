@@ -107,7 +107,7 @@ void Machine<T>::gather(const Epoch& e, long start, long count, Context<T>& c) {
     long low = 0, high = count;
     if (c.members > 1) share(count, sample_unit(count, c.members), c.member, c.members, low, high);
     for (const Source& s : e.sources) gather_one(program().values[s.value], plan_->layouts[s.value], s, e.rows + start, low, high);
-    draw(e, e.rows + start, low, high);
+    draw(e, e.originals + start, low, high);
 }
 
 template <class T>
@@ -157,7 +157,7 @@ void Machine<T>::train(const Epoch& e, Done& done, int member, int members, long
                 done.loss += static_cast<double>(count) * static_cast<double>(arena_.at[plan_->layouts[e.loss].offset]);
                 done.objective += static_cast<double>(count) * static_cast<double>(arena_.at[plan_->layouts[e.objective].offset]);
             } else {
-                done.failed_step = k;
+                done.failed_step = done.steps;
             }
             done.interrupted = stop;
         }
@@ -185,7 +185,7 @@ void Machine<T>::stretch(const Epoch& e, Done& done, int wanted, long first, lon
 template <class T>
 Done Machine<T>::epoch(const Epoch& e) {
     constexpr long trial = 8, until_next = 2000;                            // steps
-    Done done;
+    Done done = e.begun;
     if (e.count <= 0) return done;
     auto extents = e.extents;
     const long steps = (e.count + e.batch - 1) / e.batch;

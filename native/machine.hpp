@@ -19,19 +19,6 @@ struct Source {
     const void* data;
 };
 
-struct Epoch {
-    std::vector<Source> sources;
-    const std::int64_t* rows;                    // the rows to take, in order
-    long count, batch, samples_of_data;
-    std::vector<std::pair<int, const double*>> scalars;          // a number per step
-    std::map<std::string, long> extents;         // symbols other than the samples'
-    std::string samples;                         // the symbol of the samples
-    std::uint32_t key[2], epoch;                 // of the dropout draws
-    int loss, objective;                         // values
-    bool (*interrupted)(void*);
-    void* asked;
-};
-
 struct Done {
     long steps = 0, samples = 0;
     double loss = 0, objective = 0;
@@ -39,6 +26,21 @@ struct Done {
     std::string failed;                          // the value that was not finite
     std::string bad_ids;
     bool interrupted = false;
+};
+
+struct Epoch {
+    std::vector<Source> sources;
+    const std::int64_t* rows;                    // the rows to take, in order
+    const std::int64_t* originals;               // their numbers in the whole training set: the addresses of the dropout draws
+    long count, batch, samples_of_data;
+    std::vector<std::pair<int, const double*>> scalars;          // a number per step
+    std::map<std::string, long> extents;         // symbols other than the samples'
+    std::string samples;                         // the symbol of the samples
+    std::uint32_t key[2], epoch;                 // of the dropout draws
+    int loss, objective;                         // values
+    Done begun;                                  // to go on from: its sums are continued
+    bool (*interrupted)(void*);
+    void* asked;
 };
 
 template <class T>
@@ -57,6 +59,7 @@ class Machine {
     std::string first_not_finite() const;
     std::string bad_ids() const { return bad_ids_ < 0 ? "" : program().values[bad_ids_].name; }
     Done epoch(const Epoch& e);
+    Done last;                                   // of the last epoch, also when an interrupt ended it
     long bytes() const;
     int members() const { return members_; }
 

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 from interpreter import aligned, length
 
-from backproof.calculus import (SAMPLE, TIME, Index, Variable, add, broadcast, edge, exp, join, largest, logsumexp, maximum,
+from backproof.calculus import (SAMPLE, TIME, Index, Variable, broadcast, edge, exp, join, largest, logsumexp, maximum,
                                 one_hot, product, rename, scaled, shift, sigmoid, slice_, softsign, square, tanh, total)
 from backproof.calculus.indices import canonical
 

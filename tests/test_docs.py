@@ -109,7 +109,8 @@ def test_every_block_of_a_page_prints_what_stands_there(page, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     for expected, printed, _ in run(page):
-        assert agree(expected, printed), f"{page.name} says\n{expected}\nand this is printed\n{printed}"
+        assert agree(expected, printed), f"{page.name} says\n{expected}\nand this is printed\n{printed}\n" \
+            f"(python tests/test_docs.py {page.relative_to(ROOT)} writes it)"
 
 
 def test_the_two_readmes_show_the_same_code():

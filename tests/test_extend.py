@@ -6,15 +6,18 @@ source file.
 """
 
 import ast
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from backproof import (Dense, Last, Model, Network, cell, elementwise, layer, loss, optimizer, select, sigmoid, sign,
-                       square, tanh, total)
+from backproof import (Dense, Last, Model, Network, cell, check_gradients, elementwise, layer, loss, optimizer, select,
+                       sigmoid, sign, square, tanh, total)
 from backproof.engines.reference import Run, storage_order
 from backproof.lower import WORDS
+from backproof.networks import KINDS, Layer
 from backproof.oracles import complex_step
 from backproof.train import OPTIMIZERS
 
@@ -88,6 +91,28 @@ def test_what_was_added_needs_no_word_of_its_own(kind):
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_what_was_added_is_printed_and_every_line_holds(kind):
     assert max(NETWORKS[kind][0].derive().check().values()) < 1e-11
+
+
+def test_a_class_with_a_word_is_known_to_the_spec_and_to_files(tmp_path):
+    try:
+        @dataclass(frozen=True)
+        class Shifted(Layer, word="shifted"):
+            by: float = 1.0
+
+            positional: ClassVar[tuple] = ("by",)
+
+            def forward(self, scope, x):
+                shift = scope.parameter("s", (scope.unit_of(x),), "bias")
+                return scope.define("a", x + self.by * shift, role="activation")
+        network = Network("3 | 4 tanh | shifted 2.0 | 2")
+        assert network == Network([Dense(4, "tanh"), Shifted(2.0), Dense(2)], inputs=3)
+        model = network.build(seed=0, dtype="float64")
+        model.set_parameters(s2=RNG.normal(size=4))
+        assert check_gradients(model, X, Y, seed=0)
+        loaded = Model.load(model.save(tmp_path / "m.safetensors"))
+        assert loaded.network == network and (loaded.predict(X) == model.predict(X)).all()
+    finally:
+        KINDS.pop("shifted", None)
 
 
 def test_an_optimizer_that_was_added_steps_as_it_says():

@@ -49,6 +49,16 @@ def test_deltas_are_per_sample():
     assert_agree(model.gradients(X, Y)["b2"], delta.mean(axis=0), tolerance=1e-13)
 
 
+def test_values_are_what_was_asked_for_and_not_their_adjoints():
+    model = classifier()
+    found = model.values(X, Y, "z1", "a1", "delta1", "grad.W1")
+    assert list(found) == ["z1", "a1", "delta1", "grad.W1"]
+    assert_agree(found["z1"], X @ model.parameters["W1"] + model.parameters["b1"], tolerance=1e-14)
+    assert_agree(found["a1"], np.tanh(found["z1"]), tolerance=1e-14)
+    assert_agree(found["delta1"], model.deltas(X, Y)["delta1"], tolerance=0)
+    assert_agree(found["grad.W1"], model.gradients(X, Y)["W1"], tolerance=0)
+
+
 def test_inputs_are_never_changed_and_odd_memory_works():
     model = classifier("4 | 8 relu | 2 softmax", dtype="float32")
     base = X.astype(np.float32)
@@ -196,7 +206,7 @@ def test_parameters_are_read_only_views():
     ({"learning_rate": True}, "is not a number"), ({"batch_size": 0}, "batch_size=0"), ({"epochs": 2.5}, "epochs=2.5"),
     ({"optimizer": "adm"}, "no optimizer 'adm'"), ({"schedule": "linear"}, "no schedule 'linear'"), ({"patience": 0}, "patience=0"),
     ({"clip_norm": -1.0}, "clip_norm=-1.0"), ({"validation": X}, "pair"), ({"continued": True}, "no run of this optimizer"),
-    ({"sample_weight": [1.0]}, "sample_weight has 1"), ({"sample_weight": -np.ones(40)}, "negative"), ({"sample_weight": np.zeros(40)}, "0 for all"),
+    ({"sample_weight": [1.0]}, "sample_weight has 1"), ({"sample_weight": -np.ones(40)}, "negative"), ({"sample_weight": np.zeros(40)}, "zero for all"),
 ])
 def test_options_outside_their_interval_are_refused_before_anything_is_computed(wrong, message):
     model = classifier()

@@ -20,6 +20,8 @@ _HOMES = {
     ".calculus": ["elementwise", "select", "total", "mean", "square", "exp", "log", "sqrt", "abs", "maximum", "minimum",
                   "sigmoid", "tanh", "relu", "softplus", "erf", "step", "sign", "logsumexp", "largest"],
     ".train": ["optimizer"],
+    ".show.trace": ["Recorder"],
+    ".show.health": ["Health"],
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = sorted(_HOME)

@@ -1,13 +1,15 @@
-"""The commands: backproof train, predict, derive. They read options, call `jobs` and print.
+"""The commands: backproof train, predict, evaluate, describe, init, export, derive. They read options, call `jobs` and print.
 
 Results go to stdout, everything else to stderr. Exit codes: 0; 2 usage; 65 data; 66 an input file; 70 engine; 73 an
-output that cannot be created; 130 interrupted; 141 stdout closed. No traceback is shown without --debug.
+output that cannot be created; 130 interrupted; 141 stdout closed; 143 terminated. No traceback is shown without --debug.
 """
 
 import contextlib
 import json
 import os
 import re
+import shlex
+import signal
 import sys
 from typing import Annotated
 
@@ -21,7 +23,7 @@ __all__ = ["app", "main", "exit_code"]
 app = typer.Typer(name="backproof", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
                   help="Backpropagation you can read, check and trust, at full speed.")
 
-USAGE, DATA, NO_INPUT, INTERNAL, NO_OUTPUT, INTERRUPTED, CLOSED = 2, 65, 66, 70, 73, 130, 141
+USAGE, DATA, NO_INPUT, INTERNAL, NO_OUTPUT, INTERRUPTED, CLOSED, TERMINATED = 2, 65, 66, 70, 73, 130, 141, 143
 CODES = [(ModelFileError, DATA), (DataError, DATA), (DtypeError, DATA), (FileProblem, NO_INPUT),
          ((OptionError, SpecError, ExpressionError, ShapeError, RangeError), USAGE)]
 OPTIONS = "delimiter|encoding|compression|task|epochs|batch_size|learning_rate|patience|validation|test|seed|layers|optimizer|l2"
@@ -114,7 +116,7 @@ def _answering(debug, talk=None):
             traceback.print_exc()
         if isinstance(error, KeyboardInterrupt):
             print("interrupted: nothing was saved", file=sys.stderr)
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(TERMINATED if _terminated else INTERRUPTED) from None
         print(f"error: {_explain(error)}", file=sys.stderr)
         if not isinstance(error, BackproofError) and not debug:
             print("  fix  this should not happen: run it again with --debug and report what it prints", file=sys.stderr)
@@ -161,7 +163,9 @@ def top(version: Annotated[bool, typer.Option("--version", callback=_version, is
 
 @app.command()
 def train(
-    data: Data,
+    context: typer.Context,
+    data: Annotated[str, typer.Argument(metavar="[DATA]", help="a CSV or Parquet file, or the name of a built-in data set: digits, "
+                                        "iris, breast_cancer, wine, diabetes (./digits is a file)")] = None,
     target: Annotated[str, typer.Option(help="the column to predict; a built-in data set has its own")] = None,
     layers: Annotated[str, typer.Option(help="hidden layers, such as '64 relu | dropout 0.2 | 32 relu'; '' for none")] = "64 relu | 32 relu",
     task: Annotated[str, typer.Option(help="auto, classification or regression")] = "auto",
@@ -176,6 +180,11 @@ def train(
     patience: Annotated[int, typer.Option(help="epochs without a better validation loss before it stops; 0: never")] = 15,
     out: Annotated[str, typer.Option(help="directory for model.safetensors, history.jsonl, predictions.csv, summary.json")] = "run",
     force: Force = False,
+    config: Annotated[str, typer.Option(help="a run file (TOML), as init writes one; options given here win")] = None,
+    resume: Annotated[str, typer.Option(help="the directory of an interrupted run: go on with it, bit for bit")] = None,
+    cv: Annotated[int, typer.Option(help="measure by cross-validation in so many folds first; 0: not")] = 0,
+    time_limit: Annotated[float, typer.Option(help="seconds of training after which the best weights so far are kept")] = None,
+    peers: Annotated[bool, typer.Option("--peers/--no-peers", help="measure HistGradientBoosting beside the network")] = True,
     delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",
     quiet: Quiet = False, verbose: Verbose = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON instead of the table")] = False,
@@ -188,20 +197,52 @@ def train(
     """
     talk = Talk(quiet, verbose)
     with _answering(debug, talk):
+        from dataclasses import replace
+
         from .jobs import Settings, train_table
+        from .runs import cross_validate, folds_table, read_run_file, resumable
 
         _chosen("task", task, ("auto", "classification", "regression"))
         settings = Settings(layers, None if task == "auto" else task, epochs, batch_size, learning_rate, optimizer, l2, validation,
                             test, seed, patience or None)
-        with talk.progress(epochs) as progress:
-            outcome = train_table(data, target, settings, out=out, force=force, reading=_reading(delimiter, encoding, compression),
-                                  say=talk.say, progress=progress)
+        reading = _reading(delimiter, encoding, compression)
+        if resume is not None:
+            if data is not None or config is not None:
+                raise OptionError("--resume takes everything from the directory of the run", fix=f"backproof train --resume {resume}")
+            asked = resumable(resume)
+            data, target, settings, reading, out = asked["data"], asked["target"], asked["settings"], asked["reading"], resume
+        elif config is not None:
+            asked, given = read_run_file(config), _given(context)
+            kept = {name: value for name, value in asked["settings"].items() if name not in given}
+            settings = replace(settings, **kept)
+            reading = {**reading, **{name: value for name, value in asked["reading"].items() if name not in given}}
+            data, target, out = data or asked["data"], target or asked["target"], out if "out" in given else asked["out"] or out
+            cv, time_limit = cv or asked["cv"] or 0, time_limit or asked["time_limit"]
+        if data is None:
+            raise OptionError("there is no data", fix="backproof train DATA --target NAME, or --config, or --resume")
+        if time_limit is not None and not time_limit > 0:
+            raise OptionError(f"--time-limit {time_limit} is no number of seconds above 0", fix="such as --time-limit 60")
+        folds = cross_validate(data, target, settings, cv, reading=reading, say=talk.say) if cv else None
+        with talk.progress(settings.epochs) as progress:
+            outcome = train_table(data, target, settings, out=out, force=force, reading=reading, say=talk.say, progress=progress,
+                                  resume=resume is not None, time_limit=time_limit, peers=peers)
         summary = outcome.summary
+        if folds is not None:
+            summary["cross_validation"] = folds
         talk.say("interrupted: the last complete step is kept" if summary["interrupted"] else _ending(summary))
+        if folds is not None and not as_json:
+            print(folds_table(folds) + "\n")
         print(json.dumps(summary, ensure_ascii=False) if as_json else outcome.table())
         talk.say(f"saved {', '.join(_plain(path) for path in outcome.files)}")
         if summary["interrupted"]:
-            raise typer.Exit(INTERRUPTED)
+            if settings.optimizer != "lbfgs":
+                talk.say(f"go on with  backproof train --resume {shlex.quote(_plain(out))}")
+            raise typer.Exit(TERMINATED if _terminated else INTERRUPTED)
+
+
+def _given(context):
+    """The options that were typed, not left at their defaults."""
+    return {name for name in context.params if context.get_parameter_source(name).name == "COMMANDLINE"}
 
 
 def _ending(summary):
@@ -232,12 +273,138 @@ def predict(
 
 
 @app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="model.safetensors of a training run")],
+    data: Data,
+    delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",
+    quiet: Quiet = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the measures as JSON")] = False,
+    debug: Debug = False,
+):
+    """Measure a saved model on a table that has the target."""
+    talk = Talk(quiet)
+    with _answering(debug, talk):
+        from .runs import evaluate, evaluation_text
+
+        found = evaluate(model, data, reading=_reading(delimiter, encoding, compression), say=lambda text: talk.say(f"note: {text}"))
+        print(json.dumps(found, ensure_ascii=False) if as_json else evaluation_text(found))
+
+
+@app.command()
+def trace(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="model.safetensors of a training run")],
+    data: Data,
+    row: Annotated[list[int], typer.Option(help="a row, from 0 as in predictions.csv; may be repeated; none: the first eight")] = (),
+    out: Annotated[str, typer.Option(help="the page to write")] = "trace.html",
+    language: Annotated[str, typer.Option(help="en or zh")] = "en",
+    force: Force = False,
+    delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",
+    quiet: Quiet = False, debug: Debug = False,
+):
+    """Write the page that shows every number of a run: the network, its equations with the numbers put in, the error signal."""
+    talk = Talk(quiet)
+    with _answering(debug, talk):
+        from .pages import trace_table
+
+        _chosen("language", language, ("en", "zh"))
+        made = trace_table(model, data, rows=row, out=out, language=language, force=force, reading=_reading(delimiter, encoding, compression),
+                           say=lambda text: talk.say(f"note: {text}"))
+        talk.say(f"{made.n} rows traced in {_plain(out)}")
+
+
+@app.command()
+def report(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="model.safetensors of a training run")],
+    data: Data,
+    out: Annotated[str, typer.Option(help="the page to write")] = "report.html",
+    language: Annotated[str, typer.Option(help="en or zh")] = "en",
+    force: Force = False,
+    delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",
+    quiet: Quiet = False, debug: Debug = False,
+):
+    """Judge a saved model on a table: the error signal layer by layer, causes and mends, errors, the derivation."""
+    talk = Talk(quiet)
+    with _answering(debug, talk):
+        from .pages import report_table
+
+        _chosen("language", language, ("en", "zh"))
+        made = report_table(model, data, out=out, language=language, force=force, reading=_reading(delimiter, encoding, compression),
+                            say=lambda text: talk.say(f"note: {text}"))
+        print(made.to_text(language))
+        talk.say(f"written to {_plain(out)}")
+
+
+@app.command()
+def describe(
+    data: Annotated[str, typer.Argument(metavar="FILE", help="a CSV or Parquet file, a built-in data set, or a model file")],
+    delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",
+    as_json: Annotated[bool, typer.Option("--json", help="print it as JSON")] = False,
+    debug: Debug = False,
+):
+    """Say what a table or a model file holds."""
+    with _answering(debug):
+        from .runs import describe
+
+        text, plain = describe(data, reading=_reading(delimiter, encoding, compression))
+        print(json.dumps(plain, ensure_ascii=False) if as_json else "\n".join(_plain(line) for line in text.split("\n")))
+
+
+@app.command()
+def init(
+    out: Annotated[str, typer.Argument(metavar="FILE", help="the run file to write; - for stdout")] = "run.toml",
+    data: Annotated[str, typer.Option(help="the table to train on")] = "data.csv",
+    target: Annotated[str, typer.Option(help="the column to predict")] = "target",
+    force: Force = False, debug: Debug = False,
+):
+    """Write a commented run file with every setting and its default, for train --config."""
+    with _answering(debug):
+        from .jobs import OutputProblem, _output
+        from .runs import run_file
+
+        text = run_file(data, target)
+        if out == "-":
+            print(text, end="")
+            return
+        if os.path.lexists(out) and not force:
+            raise OutputProblem(f"{_plain(out)} exists", fix="another name, or --force to replace it", state="nothing was written")
+        from .train.files import write_atomically
+        with _output():
+            write_atomically(out, [text.encode()])
+        print(f"wrote {_plain(out)}: edit it, then  backproof train --config {shlex.quote(_plain(out))}", file=sys.stderr)
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="a model file")],
+    out: Annotated[str, typer.Argument(metavar="FILE", help="ends in .onnx, or in .safetensors for a PyTorch state_dict")],
+    force: Force = False, debug: Debug = False,
+):
+    """Write a saved model as ONNX, or as a PyTorch state_dict (safetensors, the weights transposed)."""
+    with _answering(debug):
+        from .exchange import export_model
+        from .jobs import OutputProblem, _output
+
+        if os.path.lexists(out) and not force:
+            raise OutputProblem(f"{_plain(out)} exists", fix="another name, or --force to replace it", state="nothing was written")
+        with _output():
+            said = export_model(model, out)
+        print(_plain(said), file=sys.stderr)
+
+
+@app.command()
 def derive(
     spec: Annotated[str, typer.Argument(metavar="[SPEC]", help="a network, such as '3 | 3 sigmoid | 2 softmax'")] = None,
     loss: Annotated[str, typer.Option(help="the loss of one sample")] = "squared_error",
     l2: Annotated[float, typer.Option(help="penalty λ/2 ΣW² on the weights")] = 0.0,
     form: Annotated[str, typer.Option(help="index: every sum written out; matrix")] = "index",
     format: Annotated[str, typer.Option(help="text, latex, markdown, html, python or c")] = "text",
+    layout: Annotated[str, typer.Option(help="sample: columns, W of units × inputs; batch: arrays as stored")] = "sample",
+    notation: Annotated[str, typer.Option(help="house, or that of an article: A, C, D, E")] = "house",
+    bias: Annotated[str, typer.Option(help="separate, or folded: [W b][x; 1]")] = "separate",
+    names: Annotated[str, typer.Option(help="numbers or layers")] = "numbers",
+    language: Annotated[str, typer.Option(help="en or zh")] = "en",
+    article: Annotated[bool, typer.Option("--article", help="the whole derivation with its prose")] = False,
+    of: Annotated[str, typer.Option(help="differentiate this equation instead of the objective, such as score")] = None,
     check: Annotated[bool, typer.Option("--check", help="evaluate every line as printed against the complex step")] = False,
     expression: Annotated[str, typer.Option(help="differentiate this instead of a network, such as 'x*y'")] = None,
     at: Annotated[str, typer.Option(help="the point for --expression, such as x=4,y=-3")] = None,
@@ -250,22 +417,18 @@ def derive(
                               fix="backproof derive '3 | 2 tanh', or backproof derive --expression 'x*y' --at x=4,y=-3")
         if at is not None and expression is None:
             raise OptionError("--at belongs to --expression", fix="leave --at out, or give --expression")
-        print(_network_text(spec, loss, l2, form, format, check) if spec is not None else _expression_text(expression, at, check))
+        style = {"form": form, "layout": layout, "notation": notation, "bias": bias, "names": names, "language": language}
+        print(_network_text(spec, loss, l2, of, format, check, article, style) if spec is not None else _expression_text(expression, at, check))
 
 
-def _network_text(spec, loss, l2, form, format, check):
+def _network_text(spec, loss, l2, of, format, check, article, style):
     from .network import Network
 
-    derivation = Network(spec, loss=loss, l2=l2).derive()
-    formats = [name for name in ("text", "latex", "markdown", "html", "python", "c") if hasattr(derivation, f"to_{name}")]
-    write = getattr(derivation, f"to_{_chosen('format', format, formats)}")
-    if format == "text":
-        return write(form=form, check=check)
-    if check:
-        errors = derivation.check(form=form)
-        worst = max(errors.values())
-        print(f"{len(errors)} lines checked: largest relative error {worst:.0e}", file=sys.stderr)
-    return write(form=form)
+    derivation = Network(spec, loss=loss, l2=l2).derive(of)
+    written = _chosen("format", format, ("text", "latex", "markdown", "html", "python", "c"))
+    if written in ("python", "c"):
+        return getattr(derivation, f"to_{written}")(**style)
+    return derivation.printed(written, check=check, article=article, **style).rstrip("\n")
 
 
 def _expression_text(expression, at, check):
@@ -297,8 +460,19 @@ def _figure(value, digits=12):
     return f"{value:.{digits}g}".replace("-", "−")
 
 
+_terminated = []
+
+
+def _terminate(*_):
+    """SIGTERM ends a run as Ctrl-C does: with a checkpoint."""
+    _terminated.append(True)
+    raise KeyboardInterrupt
+
+
 def main(arguments=None):
     """Run a command; returns its exit code."""
+    with contextlib.suppress(ValueError):                                # not on the main thread
+        signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="backslashreplace")                # a terminal without δ gets \u03b4, not an error

@@ -25,6 +25,7 @@ from .errors import EngineError, FileProblem, ModelFileError, OptionError, Range
 __all__ = ["Settings", "Outcome", "OutputProblem", "read_data", "train_table", "predict_table", "differentiate", "FILES"]
 
 FILES = ("model.safetensors", "history.jsonl", "predictions.csv", "summary.json")
+MEMORY = "run.json"                 # what was asked for, while there is something to go on with
 TABLE = "table"                     # the key of the model file under which the preprocessing travels
 CHECKED_ROWS = 5
 PARTS = ("training", "validation", "test")
@@ -101,7 +102,8 @@ def read_data(data, target=None, **reading):
 
 # ---------------------------------------------------------------------------------------------------- training
 
-def train_table(data, target=None, settings=None, *, out=None, force=False, reading=None, say=None, progress=None):
+def train_table(data, target=None, settings=None, *, out=None, force=False, reading=None, say=None, progress=None, resume=False,
+                time_limit=None, peers=False):
     """Train on a table and measure the model.
 
     Parameters  data      a path or the name of a built-in data set
@@ -110,13 +112,16 @@ def train_table(data, target=None, settings=None, *, out=None, force=False, read
                 reading   options of `read_table`
                 say       called with a sentence about the data or the run
                 progress  called with the record of every epoch
-    Interrupt   Ctrl-C during training keeps the last complete step; the summary says "interrupted": true.
+                resume    go on from the newest checkpoint in ``out``, bit for bit
+                time_limit  seconds after which training ends; the best epoch's weights are kept
+                peers     measure HistGradientBoosting beside the network
+    Interrupt   Ctrl-C during training writes a checkpoint (with ``out``) and keeps the last complete step; the summary says "interrupted": true.
     """
     from .train.loop import check_number
 
     settings, say, began = settings or Settings(), say or (lambda text: None), time.perf_counter()
     check_number("seed", settings.seed, 0, whole=True, highest=1 << 32)
-    made = _claim(out, force, data) if out is not None else None
+    made, checkpoints = _claim(out, force or resume, data) if out is not None else None, None
     try:
         table, target = read_data(data, target, **(reading or {}))
         for sentence in table.missing_report():
@@ -128,16 +133,27 @@ def train_table(data, target=None, settings=None, *, out=None, force=False, read
         say(f"network {model.network.spec}, {model.network.count:,} parameters; minibatches of {batch_size}")
         check = check_network(model.network, *(a[:CHECKED_ROWS] for a in arrays["training"]), settings.seed)
         say(f"gradients checked on {check['rows']} rows: largest relative error {check['error']:.0e} ✓")
-        interrupted = _fit(model, arrays, settings, batch_size, progress)
+        checkpoints = _checkpoints(out, resume, time_limit, say)
+        if out is not None:
+            from .runs import remember
+            remember(out, data, target, settings, reading)
+        interrupted = _fit(model, arrays, settings, batch_size, progress, checkpoints)
         summary = _summary(data, target, settings, batch_size, model, prepare, parts, arrays, check, interrupted)
+        if peers and not interrupted:
+            from .runs import boosting
+            summary["boosting"] = boosting(table, prepare, parts, arrays, settings.seed)
         model.extra[TABLE] = json.dumps(prepare.state(), allow_nan=False)
     except BaseException:
+        _tidy(out, checkpoints)
         if made:
             with contextlib.suppress(OSError):
                 os.rmdir(out)
         raise
     summary["seconds"] = round(time.perf_counter() - began, 3)
     files = [] if out is None else _write_run(out, model, prepare, table, parts, arrays, summary)
+    if checkpoints is not None and not interrupted:
+        checkpoints.clear()
+    _tidy(out, checkpoints)
     return Outcome(model, prepare, summary, files)
 
 
@@ -203,14 +219,47 @@ def _target_words(prepare):
     return f"{shown(prepare.target)} as a number, {prepare.coder.mean:.4g} ± {prepare.coder.scale:.4g}"
 
 
-def _fit(model, arrays, settings, batch_size, progress):
+def _tidy(out, checkpoints):
+    """Give the folder free; without a checkpoint there is nothing to go on with, and nothing to remember."""
+    if checkpoints is None or out is None:
+        return
+    checkpoints.close()
+    if not checkpoints.steps():
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(out, MEMORY))
+
+
+def _checkpoints(out, resume, time_limit, say):
+    """The Checkpoints of a run that is written somewhere, or has a time limit; those of an earlier run are cleared."""
+    from .train.checkpoints import Checkpoints
+
+    if out is None:
+        return None if time_limit is None else Checkpoints(None, time_limit=time_limit)
+    checkpoints = Checkpoints(out, time_limit=time_limit)
+    if not resume:
+        checkpoints.clear()
+    elif checkpoints.steps():
+        say(f"going on after step {checkpoints.steps()[-1]}")
+    return checkpoints
+
+
+def _fit(model, arrays, settings, batch_size, progress, checkpoints=None):
     """Train; True if it was interrupted, and then the model has the weights of the last complete step."""
+    from .train.loop import Interrupted
+
     watch = () if progress is None else (lambda record: bool(progress(record)),)
+    more = {} if settings.optimizer == "lbfgs" else {"checkpoints": checkpoints}
     with _one_thread():
         try:
             model.fit(*arrays["training"], epochs=settings.epochs, batch_size=batch_size, optimizer=settings.optimizer,
                       learning_rate=settings.learning_rate, validation=arrays.get("validation"),
-                      patience=settings.patience, callbacks=watch)
+                      patience=settings.patience, callbacks=watch, **more)
+        except Interrupted as end:
+            if "time limit" not in end.reason:
+                return True
+            model.history.stopped = end.reason
+            if end.best is not None:
+                model.set_parameters(**end.best)
         except KeyboardInterrupt:
             return True
     return False
@@ -304,18 +353,18 @@ def results_table(summary):
     test           30  0.5000    0.8000    0.7000    0.5000
     """
     columns = COLUMNS[summary["task"]]
-    title = [name for _, name in columns]
-    rows = [["", "rows", *title, *title]]
-    for part, count in summary["rows"].items():
-        cells = [summary["measures"][part], summary["baseline"][part]]
-        rows.append([part, f"{count:,}", *(_cell(cell[key]) for cell in cells for key, _ in columns)])
-    widths = [max(len(row[j]) for row in rows) for j in range(len(rows[0]))]
-    widths[0], widths[2 + len(columns)] = 10, max(widths[2 + len(columns)], 8)
-    lines = ["  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])
-             for row in rows]
-    start = sum(widths[:2 + len(columns)]) + 2 * (2 + len(columns))
-    over = " " * (start + max(0, widths[2 + len(columns)] - len(title[0]))) + summary["baseline"]["name"]
-    return "\n".join([over, *lines])
+    peers = [summary["baseline"], *([summary["boosting"]] if "boosting" in summary else [])]
+    blocks = [("", [summary["measures"][part] for part in summary["rows"]])]
+    blocks += [(peer["name"], [peer[part] for part in summary["rows"]]) for peer in peers]
+    lines = [["", ""], ["", "rows"]] + [[part, f"{count:,}"] for part, count in summary["rows"].items()]
+    lines = [f"{row[0]:<10}  {row[1]:>6}" for row in lines]
+    for name, measured in blocks:
+        cells = [[title for _, title in columns], *([_cell(one[key]) for key, _ in columns] for one in measured)]
+        widths = [max(8 if j == 0 else 0, *(len(row[j]) for row in cells)) for j in range(len(columns))]
+        width = max(len(name), sum(widths) + 2 * (len(widths) - 1))
+        texts = [name.rjust(width), *("  ".join(cell.rjust(w) for cell, w in zip(row, widths)).rjust(width) for row in cells)]
+        lines = [f"{line}  {text}" for line, text in zip(lines, texts)]
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _cell(value):
@@ -471,7 +520,7 @@ def predict_table(model, data, *, out="-", probabilities=False, force=False, rea
     return len(table)
 
 
-def _read_for(prepare, data, reading):
+def _read_for(prepare, data, reading, target=False):
     """The table of a prediction, typed as in training; columns that are not used are taken as they come."""
     from .data.builtin import BUILTIN, load_builtin
 
@@ -479,8 +528,8 @@ def _read_for(prepare, data, reading):
         return load_builtin(data)[0]
     from .data.tables import read_table
 
-    unused = {name: "category" for name in (*prepare.state()["order"], prepare.target)}
-    return read_table(data, types={**unused, **prepare.types}, **reading)
+    unused = {name: "category" for name in (*prepare.state()["order"], *(() if target else (prepare.target,)))}
+    return read_table(data, types={**unused, **prepare.types}, **({"target": prepare.target} if target else {}), **reading)
 
 
 # ---------------------------------------------------------------------------------------------------- expressions

@@ -21,9 +21,11 @@ from .network import Network
 from .train import OPTIMIZERS, History, Options, train
 from .train.files import load_tensors, save_tensors
 from .train.lbfgs import minimise
+from .train.checkpoints import identity
 from .train.links import Links
-from .train.loop import check_number
+from .train.loop import check_number, new_progress
 from .train.optimizers import Optimizer, update_equations
+from .train.stopping import Patience
 
 __all__ = ["Model"]
 
@@ -57,6 +59,7 @@ class Model:
         self.engine = choose(engine)
         self.history = History()
         self.feature_names = None           # the columns of a table given to fit, in order
+        self.health = None                  # measures of the last fit that had a Health among its callbacks
         self.extra = {}                     # what travels in the model file beside the network: text by key
         self._programs, self._training = {}, None
         self._arrays = {}
@@ -225,6 +228,24 @@ class Model:
         found = self._run(program, self._store(program, fed.arrays)).outputs()
         return {name: _sample_first(program.outputs[name].labels, found[name]) for name in program.outputs}
 
+    def trace(self, X, y=None, sample_weight=None, **about):
+        """Every number of a run on these samples, for reading and for the page: a Trace (.values, .to_html(path)).
+
+        ``about``: feature_names, class_names, learning_rate (of the update that the page shows), title, rows.
+        """
+        from .show.trace import NEWEST, Recording, Snapshot, Trace      # typesetting loads only when asked for
+        recording = Recording(self, X, y, sample_weight)
+        snapshot = Snapshot(self.history.records[-1]["epoch"] + 1 if self.history.records else NEWEST, recording(self._arrays))
+        return Trace.of(recording, [snapshot], **{"feature_names": self.feature_names, **about})
+
+    def report(self, X, y=None, **about):
+        """What training came to: curves, errors, the health of the error signal with causes and mends: a Report.
+
+        With a Health among the callbacks of ``fit`` the report shows every epoch, else these weights alone.
+        """
+        from .show.report import report
+        return report(self, X, y, **about)
+
     def _not_finite(self, run, wanted, start=0):
         tensor = run.first_non_finite() or wanted
         layer = self._layer_of().get(tensor)
@@ -242,7 +263,8 @@ class Model:
 
     def fit(self, X, y, *, epochs=10, batch_size=64, optimizer="adam", learning_rate=1e-3, validation=None, sample_weight=None,
             schedule="constant", warm_up=0, patience=None, improvement=0.0, shuffle=True, clip_norm=None, clip_value=None,
-            decay_biases=False, truncation_length=None, continue_probability=None, callbacks=(), continued=False):
+            decay_biases=False, truncation_length=None, continue_probability=None, callbacks=(), continued=False,
+            checkpoints=None):
         """Train on (X, y) and return the model; ``history`` holds the record.
 
         Parameters  optimizer      name, or an Optimizer with options: OPTIMIZERS["adam"](beta1=0.8); "lbfgs" for full batches
@@ -251,11 +273,16 @@ class Model:
                     truncation_length     the adjoint is cut every so many steps (recurrent networks); None: full
                     continue_probability  the adjoint passes each link with probability π, scaled by 1/π: unbiased
                     continued      go on with the optimizer's state and the count of epochs of the last fit
+                    checkpoints    a Checkpoints folder that is written while training; what it holds is continued
+                    callbacks      functions(record), called after every epoch: a true result ends the run; or Recorder, Health
         Raises      NonFiniteError in the step where something is not finite (that step is not applied); OptionError,
                     DataError before anything is computed. KeyboardInterrupt leaves the last complete step.
         """
         if not continued:
             self.feature_names = feature_names(X)
+        for callback in callbacks:
+            if hasattr(callback, "begin"):
+                callback.begin(self, X, y)
         options = Options(epochs, batch_size, learning_rate, schedule, warm_up, patience, improvement, shuffle, clip_norm, clip_value)
         fed = self._feeds(X, y, sample_weight)
         links = Links.of(self.network, truncation_length, continue_probability, fed, self.seed)
@@ -263,24 +290,54 @@ class Model:
         rows = np.flatnonzero(fed.arrays["w"] > 0) if "w" in fed.arrays else None
         if optimizer == "lbfgs":
             return self._fit_lbfgs(fed, options, validate, callbacks, continued)
-        optimizer = _optimizer(optimizer)
-        program = self._step_program({**fed.how, **links.how}, optimizer, clip_norm, clip_value, decay_biases)
+        if rows is not None:
+            fed.arrays["w"] = (fed.arrays["w"] * (len(rows) / fed.n)).astype(self.dtype)     # mean 1 over the rows that are there
+        return self.train(fed, _optimizer(optimizer), options, rows=rows, validate=validate, callbacks=callbacks, links=links,
+                          about=(truncation_length, continue_probability),
+                          continued=continued, decay_biases=decay_biases, checkpoints=checkpoints)
+
+    def train(self, fed, optimizer, options, *, rows=None, validate=None, callbacks=(), continued=False, decay_biases=False,
+              links=None, about=(), stopping=None, more_scalars=None, checkpoints=None):
+        """Train on arrays that are checked already: ``fit`` is its door, and the estimators have doors of their own.
+
+        Parameters  fed          .arrays {input: array, sample-first}, .how (options of ``Network.system``), .n
+                    checkpoints  a Checkpoints folder: a run that it holds is continued, bit for bit
+        """
+        how = {**fed.how, **(links.how if links else {})}
+        program = self._step_program(how, optimizer, options.clip_norm, options.clip_value, decay_biases)
         signature = optimizer.name, tuple(sorted(optimizer.options.items()))
         state, start = {name: np.zeros([i.extent for i in v.axes], self.dtype) for name, v in program.state.items()}, (0, 0)
+        progress = None
         if continued:
             if self._training is None or self._training[0] != signature:
                 raise OptionError("there is no run of this optimizer to continue", fix="fit once with continued=False")
             _, state, start = self._training
         else:
             self.history = History()
+        if stopping is None:
+            stopping = Patience("validation_loss" if validate is not None else "loss", options.patience, options.improvement,
+                                options.schedule == "plateau")
+        if checkpoints is not None:
+            checkpoints.begin(identity(self, fed.arrays, rows, options, (*signature, *about)))
+            found = checkpoints.newest()
+            if found is not None:
+                self._arrays, state, progress = found.parameters, found.state, found.progress
+                self.history = found.history
+                stopping.restore(found.stopping)
         session = self.engine.Session(program, self._arrays, state, self.dtype, self.threads)
+        if progress is None:
+            progress = new_progress(start, fed.n if rows is None else len(rows), options)
         try:
             train(session, fed.arrays, fed.n, optimizer, options, seed=self.seed, history=self.history, validate=validate,
-                  callbacks=callbacks, start=start, layer_of=self._layer_of(), rows=rows, links=links.draw)
+                  callbacks=callbacks, layer_of=self._layer_of(), rows=rows, links=links.draw if links else None,
+                  stopping=stopping, more_scalars=more_scalars, checkpoints=checkpoints, progress=progress)
+        except KeyboardInterrupt:
+            if checkpoints is not None:
+                checkpoints.last_words(progress, session, self.history, stopping)
+            raise
         finally:
             self._arrays = {name: np.asarray(array) for name, array in session.parameters.items()}
-            last = self.history.records[-1] if self.history.records else {"epoch": -1, "step": 0}
-            self._training = signature, session.state, (last["epoch"] + 1, last["step"])
+            self._training = signature, session.state, (progress.epoch, progress.steps)
         return self
 
     def _validation(self, validation):
@@ -303,7 +360,7 @@ class Model:
             self._programs[key] = lower(system, ["L", "J"], updates=replaces, gradients=gradients, kernels=self.engine.kernels)
         return self._programs[key]
 
-    def _fit_lbfgs(self, fed, options, validate, callbacks, continued):
+    def _fit_lbfgs(self, fed, options, validate, callbacks, continued, **limits):
         if self.network.noises:
             raise OptionError("lbfgs needs the same objective at every call, and this network has dropout",
                               fix="optimizer='adam', or a network without dropout")
@@ -315,7 +372,7 @@ class Model:
             return float(run.outputs()["J"]), run.gradients()
         self.history = self.history if continued else History()
         found, _ = minimise(objective, self._arrays, iterations=options.epochs, history=self.history, validate=validate,
-                            callbacks=callbacks)
+                            callbacks=callbacks, **limits)
         return self.set_parameters(**found)
 
     # ------------------------------------------------------------------------------------------ files
@@ -355,6 +412,18 @@ class Model:
         model.feature_names = description["feature_names"]
         model.extra = {key: value for key, value in metadata.items() if key != "backproof"}
         return model
+
+    def __getstate__(self):
+        """Plain data: the description of the network, arrays, text. (Opening any pickle runs code; model files do not.)"""
+        return {"network": self.network.to_dict(), "parameters": dict(self._arrays), "dtype": self.dtype.name, "seed": self.seed,
+                "engine": self.engine.name, "threads": self.threads, "feature_names": self.feature_names, "extra": self.extra,
+                "history": self.history, "training": self._training}
+
+    def __setstate__(self, state):
+        self.__init__(Network.from_dict(state["network"]), seed=state["seed"], engine=state["engine"], dtype=state["dtype"],
+                      threads=state["threads"], parameters=state["parameters"])
+        self.history, self._training = state["history"], state["training"]
+        self.feature_names, self.extra = state["feature_names"], state["extra"]
 
     def __repr__(self):
         return (f"Model({self.network.spec!r}, loss={self.network.loss.text()!r}, dtype={self.dtype.name}, "

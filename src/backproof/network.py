@@ -15,7 +15,7 @@ from .networks import described, spec
 from .networks.initial import policy, policy_text
 from .networks.layers import Layer, strength
 from .networks.losses import loss_of
-from .networks.systems import checked_layers, describe
+from .networks.systems import PENALTY_SCALE, checked_layers, describe
 from .networks.table import shape_text, table
 from .networks.words import whole
 
@@ -120,7 +120,7 @@ class Network:
         return self._described[key]
 
     def system(self, *, training=False, weighted=False, masked=False, target=None, given_state=False,
-               truncated=False):
+               truncated=False, scaled_penalty=False):
         """The forward equations, E of one sample, the penalty, the loss L and the objective J.
 
         Parameters  training     with dropout's noise
@@ -129,9 +129,10 @@ class Network:
                     target       "dense" or "class"; None: the loss's default
                     given_state  the first state of a recurrence is a variable, "h1.start"; the last is named "h1.end"
                     truncated    with a factor xi[t] on the link t − 1 → t of every recurrence
+                    scaled_penalty  J = L + penalty_scale · penalty, the scale a scalar input
         """
         return self._describe(training=training, weighted=weighted, masked=masked, target=target,
-                              given_state=given_state, truncated=truncated).system
+                              given_state=given_state, truncated=truncated, scaled_penalty=scaled_penalty).system
 
     def gradient_system(self, *, wrt=None, **how):
         """The Sweep that adds the gradients of J by every parameter or by ``wrt``, δ per sample; options as above."""
@@ -141,7 +142,7 @@ class Network:
             system = self.system(**how)
             seeds = {"E": Variable("w", (SAMPLE,), "weight") if how.get("weighted") else 1}
             if "penalty" in system:
-                seeds["penalty"] = 1
+                seeds["penalty"] = PENALTY_SCALE if how.get("scaled_penalty") else 1
             self._sweeps[key] = sweep(system, seeds, wrt, mean_over=SAMPLE)
         return self._sweeps[key]
 
@@ -161,16 +162,20 @@ class Network:
         grad.W1
         """
         from .derivation import Derivation      # typesetting loads only when asked for
+        if "dense" in self.targets:
+            how = {"target": "dense", **how}    # y_k log a_k, as a textbook writes it; target="class" for class numbers
         if of is None:
             sweep = self.gradient_system(wrt=wrt, **how)
             seeds = {"E": Variable("w", (SAMPLE,), "weight") if how.get("weighted") else 1}
-            seeds.update({"penalty": 1} if "penalty" in sweep.system else {})
+            if "penalty" in sweep.system:
+                seeds["penalty"] = PENALTY_SCALE if how.get("scaled_penalty") else 1
             return Derivation(sweep, seeds, wrt or [p.name for p in self.parameters], self)
         system = self.system(**how)
-        of = system.resolve("prediction" if of == "score" and "score" not in system else of)
+        symbol = "s" if of == "score" and "score" not in system else None
+        of = system.resolve("prediction" if symbol else of)
         system = system.restricted([of])
         wrt = wrt or [p.name for p in self.parameters if p.name in system.variables]
-        return Derivation.of(system, {of: 1}, wrt, network=self)
+        return Derivation.of(system, {of: 1}, wrt, network=self, symbol=symbol)
 
     # ------------------------------------------------------------------------------------------------ as text and data
 
@@ -180,6 +185,10 @@ class Network:
         title += ["biases decay too"] if self.decay_biases else []
         title += [f"initial {policy_text(self.initial)}"] if self.initial else []
         return table(shape_text(self.input.indices), self._placed, self._plain, ", ".join(title))
+
+    def _repr_html_(self):
+        from html import escape
+        return f"<pre>{escape(str(self))}</pre>"
 
     def __repr__(self):
         return f"Network({self.spec or list(self.layers)!r}, loss={self.loss.text()!r})"

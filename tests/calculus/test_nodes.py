@@ -10,7 +10,7 @@ from expressions import EXPRESSIONS, EXTENTS, FEEDS, I, J, K
 from hypothesis import given, settings
 from interpreter import aligned, value
 
-from backproof.calculus import (ONE, SAMPLE, TIME, Add, Einsum, Index, Ref, Scaled, Shift, Variable, add, as_node,
+from backproof.calculus import (ONE, SAMPLE, TIME, Add, Einsum, Index, Ref, Scaled, Shift, Variable, as_node,
                                 broadcast, edge, elementwise, exp, extent, join, mean, number, one_hot, product, rename,
                                 scaled, shift, slice_, tanh, total, zero)
 from backproof.errors import ExpressionError, ShapeError

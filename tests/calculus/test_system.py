@@ -73,3 +73,8 @@ def test_what_is_needed_comes_in_order_of_definition_and_what_depends_is_found()
     made = system()
     made.define("c", exp(x))
     assert made.needed_for(["b"]) == ["a", "b"] and made.depending_on(["a"]) == {"b"}
+
+
+def test_an_equation_may_not_read_a_variable_of_its_own_name():
+    with pytest.raises(ExpressionError, match="'f' reads a variable of its own name"):
+        System().define("f", 2 * Variable("f"))

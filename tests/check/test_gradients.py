@@ -74,7 +74,7 @@ def test_one_wrong_entry_of_a_large_tensor_is_found_by_bisection():
 
 
 @pytest.mark.parametrize("bad, note", [(lambda g: np.full_like(g, np.nan), "not finite"), (lambda g: g[:, 0], "shape"),
-                                       (lambda g: None, "missing")])
+                                       (lambda g: None, "missing"), (lambda g: g + 1j, "complex")])
 def test_what_is_no_gradient_fails_and_says_so(bad, note):
     report = check_gradients((loss, lambda t: {**gradient(t), "W": bad(gradient(t)["W"])}), at=POINT)
     assert report.verdict == "fail" and report.block("W").note == note and report.block("b").verdict == "pass"
@@ -120,3 +120,49 @@ def test_assert_gradients_raises_with_the_report():
     assert assert_gradients((loss, gradient), at=POINT)
     with pytest.raises(AssertionError, match="worst at"):
         assert_gradients((loss, lambda t: {**gradient(t), "b": 2 * gradient(t)["b"]}), at=POINT)
+
+
+def test_code_that_insists_on_float32_is_judged_within_its_own_uncertainty():
+    def single(theta):
+        return np.float32(0.5 * ((np.tanh(X.astype("f4") @ theta["W"].astype("f4") + theta["b"].astype("f4")) - Y) ** 2).sum() / 5)
+    right = check_gradients((single, gradient), at=POINT)
+    assert right.verdict == "pass" and right.blocks[0].method == "single precision" and right.notes
+    for factor in (2.0, 1.2, -1.0):
+        wrong = check_gradients((single, lambda t, c=factor: {n: c * g for n, g in gradient(t).items()}), at=POINT)
+        assert wrong.verdict == "fail", factor
+
+
+def test_close_to_a_kink_a_point_nearby_decides():
+    at = np.array([1e-13, 1.0, -2.0])
+    right = check_gradients((lambda w: float(np.maximum(w, 0).sum()), lambda w: (w > 0) * 1.0), at=at)
+    assert right.verdict == "pass"
+    wrong = check_gradients((lambda w: float(np.maximum(w, 0).sum()), lambda w: (w > 0) * 2.0), at=at)
+    assert wrong.verdict == "fail"
+
+
+def test_taylor_slopes_are_two_for_right_gradients_and_one_for_wrong_ones():
+    report = check_gradients((loss, lambda t: {**gradient(t), "b": 2 * gradient(t)["b"]}), at=POINT, slopes=True, seed=3)
+    assert report.block("W").slope == pytest.approx(2, abs=0.1) and report.block("b").slope == pytest.approx(1, abs=0.2)
+    assert "Taylor slope 2.0" in report.to_text()
+
+
+def test_a_hundred_thousand_parameters_take_seconds_and_no_jacobian():
+    import tracemalloc
+    rng = np.random.default_rng(0)
+    at = {"W": rng.normal(size=(300, 330)) / 20, "b": rng.normal(size=330)}
+    x, y = rng.normal(size=(5, 300)), rng.normal(size=(5, 330))
+
+    def value(p):
+        return ((np.tanh(x @ p["W"] + p["b"]) - y) ** 2).sum()
+
+    def slopes(p):
+        a = np.tanh(x @ p["W"] + p["b"])
+        delta = 2 * (a - y) * (1 - a * a)
+        return {"W": x.T @ delta, "b": delta.sum(axis=0)}
+    tracemalloc.start()
+    try:
+        report = check_gradients((value, slopes), at=at)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert report and report.block("W").looked < 100 and peak < 40 * 8 * 330 * 300

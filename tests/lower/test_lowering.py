@@ -100,6 +100,16 @@ def test_outputs_have_the_axes_of_their_equation():
     assert np.array_equal(out["turned"], a.T) and np.array_equal(out["moved"], a.T)
 
 
+def test_a_gradient_lies_like_its_parameter_even_where_it_is_another_adjoint():
+    system, V = System(), Variable("V", (K, J), "parameter")          # adj.u has its axes in the order j, k
+    system.define("u", V + Variable("y", (K,)))
+    system.define("E", total(Variable("g", (J, K)) * system.ref("u"), over=(J, K)) + total(exp(system.ref("u")), over=(J, K)))
+    swept = sweep(system, {"E": 1}, ["V"])
+    feeds = {"V": np.zeros((3, 3)), "y": np.zeros(3), "g": np.arange(9.0).reshape(3, 3)}
+    found = Run(lower(swept.system, ["E"], gradients={"V": swept.adjoints["V"]}), feeds).gradients()["V"]
+    assert np.array_equal(found, feeds["g"].T + 1)
+
+
 def test_one_state_shifted_with_two_edges_is_copied():
     h, system = Variable("h", (TIME, SAMPLE)), System()
     system.define("g", tanh(h))

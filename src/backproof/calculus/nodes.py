@@ -74,6 +74,9 @@ class Node:
     def __array__(self, *_, **__):
         raise ExpressionError("a symbolic expression cannot become an array", fix="use backproof's functions, not NumPy's")
 
+    def __deepcopy__(self, memo):
+        return self                                            # interned and immutable
+
     def __reduce__(self):
         raise TypeError("nodes are not pickled; save the description of the network instead")
 

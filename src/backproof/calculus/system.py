@@ -5,6 +5,7 @@ expression stays a tree. The same class of Equation serves the forward pass and 
 """
 
 from dataclasses import dataclass, field, replace
+from html import escape
 
 from ..errors import DerivationError, ExpressionError, ShapeError
 from .nodes import (Extent, Ref, Variable, as_node, as_number, is_zero, number, product,
@@ -52,6 +53,9 @@ class Equation:
     def ref(self):
         return Ref(self.name, self.axes)
 
+    def _repr_html_(self):
+        return f"<code>{escape(repr(self))}</code>"
+
     def __repr__(self):
         return f"{self.name}[{','.join(i.name for i in self.axes)}] = {self.expression!r}"
 
@@ -81,6 +85,9 @@ class System:
     def append(self, equation):
         if equation.name in self:
             raise ExpressionError(f"the name {equation.name!r} is taken", where=repr(equation), fix="choose another name")
+        if any(isinstance(node, Variable) and node.name == equation.name for node in walk(equation.expression)):
+            raise ExpressionError(f"the equation {equation.name!r} reads a variable of its own name", where=repr(equation),
+                                  fix="call one of them otherwise")
         self.equations[equation.name] = equation
         coefficient, core = split_coefficient(equation.expression)
         if core.children and not is_zero(core):

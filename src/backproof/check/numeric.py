@@ -16,7 +16,7 @@ from ..oracles import complex_step, complex_step_directional, richardson, richar
 
 __all__ = ["Oracle", "one_sided"]
 
-EVALUATIONS = {"complex step": 1, "Richardson": 17}
+EVALUATIONS = {"complex step": 1, "Richardson": 17, "single precision": 16}
 
 
 class Oracle:
@@ -29,12 +29,14 @@ class Oracle:
         self.target, self.point = target, target.point if point is None else point
         self.loss = target.loss
         start = time.perf_counter()
-        self.value = float(np.asarray(target.loss(self.fresh())).real)
-        self.seconds = time.perf_counter() - start
+        value = np.asarray(target.loss(self.fresh()))
+        self.value, self.seconds = float(value.real), time.perf_counter() - start
         if not np.isfinite(self.value):
             raise NonFiniteError(f"the loss is {self.value} at the point of the check", tensor="loss",
                                  fix="check at a point with a finite loss")
-        self.name = target.oracle or self.detect(rng or np.random.default_rng(0))
+        narrow = value.dtype.kind == "f" and value.dtype.itemsize < 8
+        self.rounding = float(np.finfo(value.dtype).eps) if narrow else 2.3e-16
+        self.name = "single precision" if narrow else target.oracle or self.detect(rng or np.random.default_rng(0))
 
     def fresh(self):
         return {name: array.copy() for name, array in self.point.items()}
@@ -69,14 +71,52 @@ class Oracle:
         if self.name == "complex step":
             values = complex_step(self.loss, self.point, names=[name], entries={name: indices})[name]
             return values, np.zeros(len(values))
+        if self.name == "single precision":
+            pairs = [coarse(self.loss, self.point, {name: _unit(self.point[name].shape, i)}, self.rounding) for i in indices]
+            return np.array([v for v, _ in pairs]), np.array([e for _, e in pairs])
         values, errors = richardson(self.loss, self.point, names=[name], entries={name: indices})
         return values[name], errors[name]
+
+    def spread(self, name, indices, values, errors):
+        """The errors, enlarged to how far the same derivatives by other steps lie apart: noise of the loss shows there."""
+        if self.name != "Richardson":
+            return errors
+        wider = np.array(errors)
+        for k, index in enumerate(indices):
+            unit = _unit(self.point[name].shape, index)
+            for factor in (0.6, 1.3, 1.9):
+                again, _ = richardson_directional(self.loss, self.point, {name: factor * unit})
+                wider[k] = max(wider[k], abs(again / factor - values[k]))
+        return wider
 
     def along(self, direction):
         """(derivative, error) along a direction."""
         if self.name == "complex step":
             return complex_step_directional(self.loss, self.point, direction), 0.0
+        if self.name == "single precision":
+            return coarse(self.loss, self.point, direction, self.rounding)
         return richardson_directional(self.loss, self.point, direction)
+
+
+def coarse(loss, point, direction, rounding):
+    """(derivative, error) of a loss in single precision: the central difference whose own uncertainty is least.
+
+    Its error is the rounding of the loss over the step plus what halving the step changes.
+    """
+    def slope(h):
+        sides = [float(np.asarray(loss({n: a + s * h * direction.get(n, 0.0) for n, a in point.items()}))) for s in (1, -1)]
+        return (sides[0] - sides[1]) / (2 * h), 4 * rounding * max(map(abs, sides)) / h
+    reach = max(float(np.sqrt(np.mean(direction[n] ** 2))) for n in direction) or 1.0
+    steps = [0.1 * 0.5**k / reach if any(d.all() for d in direction.values()) else 0.1 * 0.5**k for k in range(8)]
+    found = [slope(h) for h in steps]
+    best = min(range(1, len(found)), key=lambda k: found[k][1] + abs(found[k][0] - found[k - 1][0]))
+    return found[best][0], found[best][1] + abs(found[best][0] - found[best - 1][0])
+
+
+def _unit(shape, index):
+    unit = np.zeros(shape)
+    unit.flat[index] = 1.0
+    return unit
 
 
 def one_sided(loss, point, name, index):

@@ -8,6 +8,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field
 
+from .pages import page
 from .words import say
 
 __all__ = ["Block", "Cause", "Report"]
@@ -36,6 +37,7 @@ class Block:
     method: str = "complex step"
     looked: int = 0
     note: str = ""
+    slope: float = math.nan                             # of the Taylor remainder, 2 for a right gradient; where asked for
 
     @property
     def ratio(self):
@@ -61,7 +63,13 @@ class Cause:
     instead: str = ""
 
     def text(self, language="en"):
+        """The sentence that names the mistake and where it is."""
         return say(self.key, language, where=", ".join(self.where), **self.values)
+
+    @property
+    def names(self):
+        """The mistake's name and those of other mistakes that give the same numbers."""
+        return (self.key, *self.values.get("also", ()))
 
 
 @dataclass
@@ -88,6 +96,11 @@ class Report:
     def exit_code(self):
         """0 for a pass, 1 for a fail, 2 for inconclusive."""
         return {"pass": 0, "fail": 1}.get(self.verdict, 2)
+
+    def verdict_of_blocks(self):
+        """Of all tensors: fail if one fails, else inconclusive if one is."""
+        verdicts = {block.verdict for block in self.blocks}
+        return next(v for v in ("fail", "inconclusive", "pass") if v in verdicts)
 
     def block(self, name):
         return next(block for block in self.blocks if block.name == name)
@@ -118,6 +131,8 @@ class Report:
         if block.verdict != "pass" and block.worst is not None and not math.isnan(block.analytic):
             row += "; " + say("worst", language, index=list(block.worst), analytic=f"{block.analytic:.9g}",
                               numeric=f"{block.numeric:.9g}", ratio=f"{block.ratio:.9g}")
+        if not math.isnan(block.slope):
+            row += "; " + say("taylor slope", language, slope=f"{block.slope:.2f}")
         return row + (f"; {say(block.note, language)}" if block.note else "")
 
     def _causes(self, language):
@@ -130,9 +145,21 @@ class Report:
                 lines.append(f"    {say('should stand', language)}  {cause.equation}")
             if cause.instead:
                 lines.append(f"    {say('stands', language)}  {cause.instead}")
+            if cause.values.get("also"):
+                others = [say(name, language, where="…") for name in cause.values["also"]]
+                lines.append(f"    {say('also', language, names='; '.join(others))}")
         return lines
 
     __str__ = to_text
+
+    def to_html(self, path=None, language=None):
+        """The report as one HTML file; the text is returned where no path is given."""
+        text = page(self, language or self.language)
+        if path is None:
+            return text
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
 
     def to_dict(self):
         """The report as plain data; numbers that JSON lacks (NaN, infinity) become None."""

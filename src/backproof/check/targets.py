@@ -7,12 +7,13 @@ Gives   a Target: a point, `loss(point) -> number`, `gradient(point) -> {name: a
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 
 import numpy as np
 
 from ..errors import OptionError
 
-__all__ = ["Target", "as_target", "from_model", "from_pair"]
+__all__ = ["Structure", "Target", "facts_of", "flatten", "from_model", "from_pair", "from_update", "function_name", "rebuild"]
 
 
 @dataclass
@@ -24,7 +25,9 @@ class Target:
             gradient    of a point, by name: what is checked
             oracle      "complex step", "Richardson", or None: find out
             tolerance   None: the oracle's own
-            facts       numbers that a cause may speak of: "N", "outputs", "l2", …
+            facts       numbers that a cause may speak of: "N", "outputs", …
+            noise       error of every entry of the gradient itself (an update step gives it by a difference)
+            rate        the learning rate of an update step
     """
 
     title: str
@@ -34,21 +37,13 @@ class Target:
     oracle: str | None = None
     tolerance: float | None = None
     facts: dict = field(default_factory=dict)
+    noise: float = 0.0
+    rate: float | None = None
     network: object = None
-    data: dict = field(default_factory=dict)
+    data: tuple = (None, None)
+    layer: object = None                    # (output's shape, pull back) where there is an upstream signal to choose
+    passed: object = None                   # (upstream, output) of a hand-written layer at the point
     notes: list = field(default_factory=list)
-
-
-def as_target(target, X=None, y=None, *, at=None, sample_weight=None):
-    """The Target behind whatever the user gave."""
-    if isinstance(target, Target):
-        return target
-    if hasattr(target, "network") and hasattr(target, "gradients"):
-        return from_model(target, X, y, sample_weight)
-    if isinstance(target, (tuple, list)) and len(target) == 2 and all(map(callable, target)):
-        return from_pair(*target, at, *([] if X is None else [X] if y is None else [X, y]))
-    raise OptionError(f"a {type(target).__name__} cannot be checked",
-                      fix="give a model, or a pair (loss, gradient) and at=parameters")
 
 
 # ---------------------------------------------------------------------------------------------------- our own models
@@ -67,26 +62,71 @@ def from_model(model, X, y, sample_weight=None):
 
     return Target(f"Model {model.network.spec or ''}".strip(), point, loss, gradient, "complex step",
                   1e-11 if model.dtype == np.float64 else 1e-5, {"N": len(X), "outputs": model.network.outputs},
-                  model.network)
+                  network=model.network, data=(X, y))
 
 
 # ---------------------------------------------------------------------------------------------------- pairs of functions
 
 def from_pair(loss, gradient, at, *data):
-    """Two functions of parameters (and of the data given): an array, a list of arrays or a dict by name."""
+    """Two functions of parameters (and of the data, where they take it): an array, a list of arrays, a dict by name."""
     if at is None:
         raise OptionError("functions are checked at a point", fix="check_gradients((loss, gradient), at=parameters)")
     structure = Structure(at)
 
     def loss_at(theta):
-        return loss(structure.restore(theta), *data)
+        return loss(structure.restore(theta), *taken(loss, data))
 
     def gradient_at(theta):
-        return structure.read(gradient(structure.restore(theta), *data))
+        return structure.read(gradient(structure.restore(theta), *taken(gradient, data)))
 
     title = " of ".join(function_name(f, word) for f, word in ((gradient, "gradient"), (loss, "loss")))
-    facts = {"N": len(data[0])} if data and np.ndim(data[0]) else {}
-    return Target(title, structure.point, loss_at, gradient_at, facts=facts)
+    return Target(title, structure.point, loss_at, gradient_at, facts=facts_of(data), data=(*data, None, None)[:2])
+
+
+def from_update(loss, step, at, rate, *data):
+    """A loss and an update step that exposes no gradient: the gradient is (θ before − θ after) / η.
+
+    The step returns the new parameters, or changes those that it was given.
+    """
+    if not rate > 0:
+        raise OptionError(f"update={rate!r} is no learning rate", fix="give the η of the step, a positive number")
+    target = from_pair(loss, step, at, *data)
+    structure = Structure(at)
+
+    def gradient_at(theta):
+        given = structure.restore({name: array.copy() for name, array in theta.items()})
+        returned = step(given, *taken(step, data))
+        after = structure.read(given if returned is None else returned)
+        return {name: (theta[name] - array) / rate for name, array in after.items() if name in theta}
+
+    largest = max((float(np.abs(a).max(initial=0)) for a in structure.point.values()), default=1.0)
+    target.gradient, target.rate = gradient_at, rate
+    target.noise = 2 * np.finfo(float).eps * max(largest, 1e-3) / rate
+    target.title = f"update step of {function_name(loss, 'loss')}"
+    return target
+
+
+def taken(function, data):
+    """As much of the data as the function takes after the parameters."""
+    try:
+        parameters = list(signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return data
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return data
+    places = sum(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty for p in parameters)
+    return data[:max(0, places - 1)]
+
+
+def facts_of(data):
+    """{"N": samples, "outputs": columns of the targets} as far as the arrays tell."""
+    facts = {}
+    if data and np.ndim(data[0]):
+        facts["N"] = len(data[0])
+        facts["features"] = np.shape(data[0])[-1]
+    if len(data) > 1 and np.ndim(data[1]) > 1:
+        facts["outputs"] = np.shape(data[1])[-1]
+    return facts
 
 
 def function_name(function, otherwise):

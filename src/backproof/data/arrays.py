@@ -162,7 +162,7 @@ def as_weights(sample_weight, n, name="sample_weight"):
                         f"row {negative[0]}", fix="weights are 0 or more")
     largest = weights.max()
     if largest == 0:
-        raise DataError(f"{name} is 0 for all {n} rows; nothing is left to learn from", fix="give some row a weight")
+        raise DataError(f"{name} is zero for all {n} rows; nothing is left to learn from", fix="give some row a weight")
     weights = weights / largest                           # first, so that the sum cannot overflow
     return weights / weights.mean()
 

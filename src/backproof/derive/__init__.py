@@ -8,3 +8,4 @@ Gives   the same System extended by adjoints, each a named Equation. It knows no
 from .second import hessian_vector_product                     # noqa: F401
 from .stable import STABLE, stable                             # noqa: F401
 from .sweep import Sweep, adjoint_name, partials, sweep        # noqa: F401
+from .textbook import RULES, Textbook, simplified, textbook    # noqa: F401

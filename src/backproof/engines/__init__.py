@@ -5,8 +5,10 @@ An engine is a module with
     Run(program, feeds, dtype)
                         one execution: outputs(), gradients(), first_non_finite()
     Session(program, parameters, state, dtype, threads)
-                        training: steps(data, rows, batch_size, scalars, epoch, seed) applies one update per minibatch
-                        and gives Steps; parameters and state are those after the last complete step
+                        training: steps(data, rows, batch_size, scalars, epoch, seed, done=None, originals=None)
+                        applies one update per minibatch and gives Steps; parameters and state are those after the last
+                        complete step. ``done`` are Steps to go on from, up to date at every moment that an interrupt
+                        can end the call; ``originals`` are the rows' numbers where the data are a part of the whole
 The same program gives the same numbers in all of them, within the tolerances of the case table in the tests.
 """
 

@@ -12,7 +12,7 @@ from ..errors import EngineError, ShapeError
 from ..lower import WORDS
 from ..lower.instructions import FIRST
 from .generator import dropout_mask
-from .steps import Steps
+from .steps import Steps, uninterrupted
 
 __all__ = ["name", "kernels", "Run", "Session", "WORD", "storage_order", "masks"]
 
@@ -331,41 +331,43 @@ class Session:
         self.parameters = {name: np.array(array, self.dtype) for name, array in parameters.items()}
         self.state = {name: np.array(array, self.dtype) for name, array in state.items()}
 
-    def steps(self, data, rows, batch_size, scalars, epoch, seed):
+    def steps(self, data, rows, batch_size, scalars, epoch, seed, done=None, originals=None):
         """One update for each ``batch_size`` of the rows, in their order.
 
         Parameters  data     {input: array, sample-first}; rows: row numbers into them
                     scalars  {name: one number per step}
-                    epoch, seed  the address of dropout masks
+                    epoch, seed  the address of dropout masks, with the row
+                    done     Steps to go on from, kept up to date after every step, also when an interrupt ends the run
+                    originals  the row numbers of the whole training set, where the data are a part of it; None: ``rows``
         Interrupts leave the last complete step: parameters and state change together, after the step was found finite.
         """
-        done = Steps()
+        done = Steps() if done is None else done
+        originals = rows if originals is None else originals
         steps = next((data[name].shape[1] for name, value in self.program.inputs.items()
                       if name in data and value.axes[:1] and value.axes[0].kind == "time"), None)
         for k, start in enumerate(range(0, len(rows), batch_size)):
             chosen = rows[start:start + batch_size]
             feeds = {name: storage_order(self.program.values[name], data[name][chosen]) for name in self.program.inputs
                      if name in data}
-            feeds.update(masks(self.program, chosen, steps, epoch, seed, self.dtype))
+            feeds.update(masks(self.program, originals[start:start + batch_size], steps, epoch, seed, self.dtype))
             feeds.update({name: values[k] for name, values in scalars.items()})
             run = Run(self.program, {**feeds, **self.parameters, **self.state}, self.dtype)
             outputs = run.outputs()
             loss, objective = float(outputs["L"]), float(outputs["J"])
             gradients = run.gradients()
             if not (np.isfinite(loss) and np.isfinite(objective) and all(np.isfinite(g).all() for g in gradients.values())):
-                done.failure = (k, run.first_non_finite() or "J")
+                done.failure = (done.done, run.first_non_finite() or "J")
                 return done
             new = run.update()
             bad = next((name for name, array in new.items() if not np.isfinite(array).all()), None)
             if bad is not None:
-                done.failure = (k, bad)
+                done.failure = (done.done, bad)
                 return done
-            self.parameters, self.state = ({name: new.get(name, array) for name, array in group.items()}
-                                           for group in (self.parameters, self.state))
-            done.done += 1
-            done.samples += len(chosen)
-            done.loss += len(chosen) * loss
-            done.objective += len(chosen) * objective
+            parameters, state = ({name: new.get(name, array) for name, array in group.items()}
+                                 for group in (self.parameters, self.state))
+            with uninterrupted():
+                self.parameters, self.state = parameters, state
+                done.add(len(chosen), loss, objective)
         return done
 
 

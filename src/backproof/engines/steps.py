@@ -1,8 +1,11 @@
 """What a run of training steps gives, in every engine."""
 
+import signal
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-__all__ = ["Steps"]
+__all__ = ["Steps", "uninterrupted"]
 
 
 @dataclass
@@ -11,7 +14,7 @@ class Steps:
 
     Fields  done       steps applied
             loss       Σ over the steps of (samples × data loss); objective likewise; samples: how many were met
-            failure    None, or (step, name of the first non-finite value): that step was not applied
+            failure    None, or (step from 0, name of the first non-finite value): that step was not applied
     """
 
     done: int = 0
@@ -19,3 +22,26 @@ class Steps:
     loss: float = 0.0
     objective: float = 0.0
     failure: tuple | None = None
+
+    def add(self, samples, loss, objective):
+        """One step more, of some samples, with the values of L and J on them."""
+        self.done += 1
+        self.samples += samples
+        self.loss += samples * loss
+        self.objective += samples * objective
+
+
+@contextmanager
+def uninterrupted():
+    """SIGINT waits until the block is done, so that a step is applied and counted, or neither."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
+        yield
+        return
+    waiting = []
+    before = signal.signal(signal.SIGINT, lambda *how: waiting.append(how))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if waiting and callable(before):
+            before(*waiting[0])

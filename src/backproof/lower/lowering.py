@@ -86,12 +86,15 @@ class _Lowering:
 
     def program(self, outputs, updates, gradients):
         wanted = [*outputs, *gradients.values(), *updates]
+        for old in (*gradients, *updates.values()):
+            if old not in self.variables:
+                raise ProgramError(f"no equation reads {old!r}, so it has no place to be replaced or differentiated by")
         for name in self.system.needed_for(wanted):
             self.resolve(name)
         give = {name: self.given(name) for name in outputs}
         kept = {op.value for op in give.values()}
-        gradient_values = {p: self.stored(name) for p, name in gradients.items()}
-        replaces = {self.stored(name): old for name, old in updates.items()}
+        gradient_values = {p: self.stored(name, self.variables[p].axes) for p, name in gradients.items()}
+        replaces = {self.stored(name, self.variables[old].axes): old for name, old in updates.items()}
         kept |= set(gradient_values.values()) | set(replaces)
         self.fuse(kept)
         live = self.reachable(kept)
@@ -99,10 +102,34 @@ class _Lowering:
         late = self.reachable(set(replaces)) - self.reachable(kept - set(replaces))
         early = _flatten(self.instruction(item) for item in ordered if not _belongs(item, late))
         after = _flatten(self.instruction(item) for item in ordered if _belongs(item, late))
+        after = self.readers_first(after, replaces)
         used = live | {o.value for d in self.definitions.values() if d.name in live for o in (*d.reads(), *d.edges())}
-        used |= {op.value for op in give.values()}
+        used |= {op.value for op in give.values()} | {instruction.out for instruction in after}
         values = {name: value for name, value in self.values.items() if name in used}
         return Program(values, tuple(early), tuple(after), give, replaces, gradient_values)
+
+    def readers_first(self, updates, replaces):
+        """Update instructions in an order in which every old value is read before it is overwritten.
+
+        Where two would each have to wait for the other, one is computed aside and copied into place afterwards.
+        """
+        ordered, pending = [], list(updates)
+        while pending:
+            made, reads = {i.out for i in pending}, [{o.value for o in i.reads()} for i in pending]
+            ready = [k for k, own in enumerate(reads) if not own & made]
+            chosen = next((k for k in ready if not any(replaces.get(pending[k].out) in other
+                                                       for m, other in enumerate(reads) if m != k)), None)
+            if chosen is None:
+                chosen = ready[0]
+                new = pending[chosen].out
+                axes, aside = self.values[new].axes, self.fresh(new)
+                self.values[aside] = Value(aside, axes)
+                pending = [replace(i, operands=_moved(i.operands, new, aside), product=_moved(i.product, new, aside)) for i in pending]
+                pending[chosen] = replace(pending[chosen], out=aside)
+                whole = Operand(aside, tuple((i, 0) for i in axes))
+                pending.append(Instruction("map", new, (whole,), words=(Word("copy", (("r", 0),)),)))
+            ordered.append(pending.pop(chosen))
+        return ordered
 
     def reachable(self, names):
         seen, stack = set(), list(names)
@@ -150,10 +177,9 @@ class _Lowering:
             raise ProgramError(f"two variables are called {variable.name!r}")
         return Operand(variable.name, tuple((i, 0) for i in variable.axes))
 
-    def stored(self, name):
-        """The name of a stored value for an equation, a copy where the equation is a view of another."""
+    def stored(self, name, axes):
+        """The name of a stored value for an equation, a copy where it is a view of another or has its axes in another order."""
         resolved = self.system.resolve(name)
-        axes = (self.system.equations.get(resolved) or self.variables[resolved]).axes
         operand = self.resolve(name)
         if operand.value == resolved and operand.plain and operand.labels == tuple(axes) \
                 and self.values[resolved].storage == "value":
@@ -355,18 +381,7 @@ class _Lowering:
                 parts.insert(0, self.materialise(core) if isinstance(core, Einsum) and core.summed else self.tree(core, memo))
             return _multiply(node.coefficient, parts)
         if isinstance(node, Add):
-            result = None
-            for coefficient, term in sorted(node.terms, key=lambda pair: pair[0] < 0):
-                part = self.tree(term, memo)
-                if isinstance(part, Fraction):
-                    part, coefficient = part * coefficient, Fraction(1)
-                if result is None:
-                    result = _multiply(coefficient, [part])
-                elif coefficient == -1:
-                    result = ("sub", result, part)
-                else:
-                    result = ("add", result, _multiply(coefficient, [part]))
-            return result
+            return _sum([(c, self.tree(term, memo)) for c, term in sorted(node.terms, key=lambda pair: pair[0] < 0)])
         if isinstance(node, Map):
             function = node.function
             built_in = FUNCTIONS.get(function.name) is function            # a user's function may have the name of another
@@ -443,6 +458,10 @@ class _Lowering:
         return Instruction(d.op, d.name, d.operands, index=d.index, how=d.how)
 
 
+def _moved(operands, old, new):
+    return tuple(Operand(new, o.axes) if o.value == old else o for o in operands)
+
+
 def _flatten(groups):
     return [instruction for group in groups for instruction in group]
 
@@ -467,6 +486,24 @@ def _unused(index, taken):
 
 def _bound(definition):
     return set().union(*(o.labels for o in definition.product))
+
+
+def _sum(terms):
+    """Σ coefficient × tree, from left to right; a long sum by halves, so that no tree grows deep."""
+    if len(terms) > 32:
+        middle = len(terms) // 2
+        return ("add", _sum(terms[:middle]), _sum(terms[middle:]))
+    result = None
+    for coefficient, part in terms:
+        if isinstance(part, Fraction):
+            part, coefficient = part * coefficient, Fraction(1)
+        if result is None:
+            result = _multiply(coefficient, [part])
+        elif coefficient == -1:
+            result = ("sub", result, part)
+        else:
+            result = ("add", result, _multiply(coefficient, [part]))
+    return result
 
 
 def _multiply(coefficient, parts):

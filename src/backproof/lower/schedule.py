@@ -7,7 +7,7 @@ the circle and the rest is ordered. Source of the components: Tarjan (1972).
 from ..calculus import Index
 from ..errors import DerivationError
 
-__all__ = ["schedule"]
+__all__ = ["components", "schedule"]
 
 
 def schedule(definitions, order, groups=False):
@@ -20,11 +20,11 @@ def schedule(definitions, order, groups=False):
     position = {name: k for k, name in enumerate(order)}
     reads = {d.name: sorted({o.value for o in (*d.reads(), *d.edges()) if o.value in named}, key=position.get)
              for d in definitions}
-    components = _components(sorted(named, key=position.get), reads)
+    found = components(sorted(named, key=position.get), reads)
     if groups:
-        return components
+        return found
     result = []
-    for component in components:
+    for component in found:
         if len(component) == 1 and component[0] not in reads[component[0]]:
             result.append(named[component[0]])
         else:
@@ -32,7 +32,7 @@ def schedule(definitions, order, groups=False):
     return result
 
 
-def _components(names, reads):
+def components(names, reads):
     """Strongly connected components, each after those that it reads."""
     index, low, on_stack, stack, result = {}, {}, set(), [], []
     for root in names:

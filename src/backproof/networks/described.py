@@ -5,6 +5,7 @@ Gives   a dict for JSON. What a user wrote (functions, losses, layers, cells) is
         each naming earlier ones by number, so that reading needs no recursion. Unknown words are ModelFileErrors.
 """
 
+import copyreg
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from itertools import takewhile
@@ -481,3 +482,30 @@ class RecordedCell(Cell):
     def step(self, scope, x, *before):
         return tuple(_play(self.data, self.functions, scope, [x, *before]))
 
+
+# ---------------------------------------------------------------------------------------------------- pickles
+
+def _pickled_function(function):
+    functions = {}
+    name = function_name(function, functions)
+    return _revived, ("function", name, [{"name": key, **value} for key, value in functions.items()])
+
+
+def _pickled_loss(loss):
+    functions = {}
+    data = _loss(loss, functions)
+    return _revived, ("loss", data, [{"name": key, **value} for key, value in functions.items()])
+
+
+def _revived(kind, data, described):
+    """A function or loss of a user, from plain data: what a worker process of scikit-learn's searches gets."""
+    functions = {}
+    for one in described:
+        functions[one["name"]] = _read_function(one["name"], {k: v for k, v in one.items() if k != "name"}, functions)
+    if kind == "loss":
+        return _read_loss(data, functions)
+    return functions[data] if data in functions else c.FUNCTIONS[data]
+
+
+copyreg.pickle(c.Function, _pickled_function)
+copyreg.pickle(Loss, _pickled_loss)

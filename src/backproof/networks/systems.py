@@ -16,8 +16,11 @@ from .scope import Assembly, Scope, stored
 
 __all__ = ["Described", "RESERVED", "checked_layers", "describe"]
 
-RESERVED = ("E", "J", "L", "adj", "adj2", "grad", "hess", "ids", "mask", "penalty", "prediction",
+RESERVED = ("E", "J", "L", "adj", "adj2", "grad", "hess", "ids", "mask", "penalty", "penalty_scale", "prediction",
             "steps", "v", "w", "x", "xi", "y")
+
+
+PENALTY_SCALE = Variable("penalty_scale", (), "scalar")
 
 
 @dataclass
@@ -61,7 +64,7 @@ def checked_layers(layers):
 
 
 def describe(layers, inputs, loss, *, initial=None, l2=0.0, l1=0.0, decay_biases=False, training=False, weighted=False,
-             masked=False, target=None, given_state=False, truncated=False):
+             masked=False, target=None, given_state=False, truncated=False, scaled_penalty=False):
     """The system of a network; ``layers`` as ``checked_layers`` gives them."""
     first = layers[0][0]
     sequence = any(layer.steps for layer, *_ in layers)
@@ -90,7 +93,7 @@ def describe(layers, inputs, loss, *, initial=None, l2=0.0, l1=0.0, decay_biases
     system = assembly.system
     system.aliases["prediction"] = node.name
     _loss(system, assembly, loss, node, outputs, target)
-    _objective(system, assembly.parameters.values(), weighted)
+    _objective(system, assembly.parameters.values(), weighted, scaled_penalty)
     for name in [q.name for q in system if q.role == "joined" and q.name not in system.needed_for(["prediction", "J"])]:
         del system.equations[name]                             # two halves that only their ends were taken of
     return Described(system.check(), tuple(assembly.parameters.values()), tuple(assembly.noises),
@@ -161,8 +164,8 @@ def _loss(system, assembly, loss, a, outputs, target):
                   written=None if runs is written else mean_over_steps(written, assembly))
 
 
-def _objective(system, parameters, weighted):
-    """Define the penalty (where there is one), L and J."""
+def _objective(system, parameters, weighted, scaled_penalty=False):
+    """Define the penalty (where there is one), L and J = L + penalty, or L + scale · penalty."""
     terms = []
     for parameter in parameters:
         value = Variable(parameter.name, parameter.axes, "parameter")
@@ -176,5 +179,8 @@ def _objective(system, parameters, weighted):
     if terms:
         system.define("penalty", add(terms), role="penalty")
     loss = system.define("L", mean(sample, over=SAMPLE), role="loss")
-    system.define("J", loss + system.ref("penalty") if terms else loss, role="objective")
+    penalty = system.ref("penalty") if terms else None
+    if terms and scaled_penalty:
+        penalty = PENALTY_SCALE * penalty
+    system.define("J", loss + penalty if terms else loss, role="objective")
 

@@ -8,7 +8,7 @@ Gives   boxes: identifiers, scripts, fractions, fences, rows. A writer per forma
 from dataclasses import dataclass
 
 __all__ = ["Box", "Id", "Digits", "Op", "Row", "Name", "Partial", "Fraction_", "Bar", "Scripted", "Fence", "Big", "CaseBox",
-           "Matrix", "Words"]
+           "Matrix", "Words", "Under"]
 
 
 class Box:
@@ -115,3 +115,10 @@ class Matrix(Box):
 class Words(Box):
     """Prose inside a formula."""
     text: str
+
+
+@box
+class Under(Box):
+    """A body with a note under it: the shape of a matrix."""
+    body: Box
+    note: str

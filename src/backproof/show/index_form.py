@@ -8,13 +8,27 @@ Gives   a tree. Renamed indices, shifts in time, slices and edges disappear into
 from fractions import Fraction
 
 from .. import calculus as c
-from .trees import (ONE, ZERO, Apply, Axis, Cases, Extent, Iverson, MatMul, Number, Outside, Place, Plus, Power, Product, Quotient,
-                    Reduction, Softmax, Sum, Symbol, rewrite)
+from .trees import (ONE, ZERO, Apply, Axis, Cases, Choice, Comparison, Divide, Extent, Hadamard, Iverson, MatMul, Number, Ones, Outside, Place, Plus, Power, Product, Quotient,
+                    Reduction, Softmax, Sum, Symbol, rewrite, walk)
 
 __all__ = ["IndexForm", "multiply", "multiply_plain", "plus", "summed", "softmax_of", "reading_order"]
 
 QUOTIENT = {"reciprocal"}
 POWERS = {"square": 2}
+SUMMED = ("sample", "time", "pair", "unit")               # the order of several Σ
+
+
+def choice(condition, yes, no):
+    """select: a bracket [a > b] where it chooses between 1 and 0."""
+    if isinstance(condition, Comparison) and (yes, no) == (ONE, ZERO):
+        return condition
+    if isinstance(condition, Comparison) and (yes, no) == (ZERO, ONE) and condition.relation == ">":
+        return Comparison("≤", condition.left, condition.right)
+    return Choice(condition, yes, no)
+
+
+RELATIONS = {"greater": lambda a, b: Comparison(">", a, b), "equal": lambda a, b: Comparison("=", a, b),
+             "step": lambda a: Comparison(">", a, ZERO), "select": choice}
 
 
 class IndexForm:
@@ -60,15 +74,16 @@ class IndexForm:
         return Extent(node.symbol, node.power)
 
     def _einsum(self, node, at):
-        bound = {index: Axis(index) for index in node.summed}
-        inner = {**at, **{index: Place(axis) for index, axis in bound.items()}}
+        bound = {index: Axis(index) for index in node.summed if index.extent != 1 or _weighted(index, node)}
+        inner = {**at, **{index: Place(axis) for index, axis in bound.items()},
+                 **{index: Place("first") for index in node.summed if index not in bound}}
         outside = [f for f in node.factors if not set(f.indices) & set(bound)]
         inside = [f for f in node.factors if f not in outside]
         factors = [self._tree(f, inner) for f in outside]
         if inside:
             body = [self._tree(f, inner) for f in inside]
             if bound:
-                order = sorted(bound, key=lambda i: ("time", "sample", "pair", "unit").index(i.kind))
+                order = sorted(bound, key=lambda i: SUMMED.index(i.kind))
                 factors.append(summed(tuple(bound[i] for i in order), multiply(body)))
             else:
                 factors += body
@@ -90,6 +105,10 @@ class IndexForm:
             return Quotient(ONE, operands[0])
         if name in POWERS:
             return Power(operands[0], POWERS[name])
+        if name in RELATIONS:
+            return RELATIONS[name](*operands)
+        if name == "relu" and not isinstance(node.children[0], (c.Ref, c.Variable)):
+            return Apply(c.FUNCTIONS["maximum"], (ZERO, operands[0]))
         return Apply(node.function, operands)
 
     def _reduce(self, node, at):
@@ -112,6 +131,13 @@ class IndexForm:
     def _join(self, node, at):
         place, start, cases = at[node.index], 0, []
         for operand, own in zip(node.children, node.parts):
+            if not isinstance(place.at, Axis):                       # one position: the part that holds it
+                position = place.offset if place.at == "first" else node.index.extent - 1 + place.offset
+                if start <= position < start + own.extent:
+                    inner = {i: Place("first", position - start) if i == own else at[i] for i in operand.indices}
+                    return self._tree(operand, inner)
+                start += own.extent
+                continue
             inner = {i: Place(place.at, place.offset - start) if i == own else at[i] for i in operand.indices}
             cases.append((self._tree(operand, inner),
                           Outside(place.at, "range", start - place.offset, start + own.extent - place.offset)))
@@ -134,12 +160,21 @@ class IndexForm:
         moved = {**at, node.time: Place(place.at, place.offset - node.step)}
         inside = self._tree(node.operand, moved)
         edge = self._tree(node.edge, {i: p for i, p in at.items() if i != node.time})
+        return self.shifted(node, place.at, inside, edge)
+
+    def shifted(self, node, axis, inside, edge):
+        """What stands inside the range of time, with the value outside of it."""
         if _is_reference(node.operand) and isinstance(inside, Symbol):
-            return Symbol(inside.name, inside.places, edge)
+            return Symbol(inside.name, inside.places, edge, inside.rows, inside.columns, inside.matrix)
         if c.is_zero(node.edge) and _vanishes(node.operand, node.time, self):
-            return _edged(inside, place.at)
+            return _edged(inside, axis)
         when = ("first", "later") if node.step > 0 else ("last", "earlier")
-        return Cases(((edge, Outside(place.at, when[0])), (_edged(inside, place.at), Outside(place.at, when[1]))))
+        return Cases(((edge, Outside(axis, when[0])), (_edged(inside, axis), Outside(axis, when[1]))))
+
+
+def _weighted(index, node):
+    """Does a parameter carry the index? Then its Σ stays, though it has one term."""
+    return any(isinstance(factor, c.Variable) and factor.role == "parameter" and index in factor.indices for factor in node.factors)
 
 
 def _is_reference(node):
@@ -169,7 +204,7 @@ def _edged(tree, axis):
     """Every symbol that is read at another step than ``axis`` gets the value 0 outside the range."""
     def rule(node):
         if isinstance(node, Symbol) and node.edge is None and any(p.at is axis and p.offset for p in node.places):
-            return Symbol(node.name, node.places, ZERO)
+            return Symbol(node.name, node.places, ZERO, node.rows, node.columns, node.matrix)
     return rewrite(tree, rule)
 
 
@@ -217,6 +252,8 @@ def multiply(factors, coefficient=Fraction(1)):
         return fraction if coefficient == 1 else Plus(((coefficient, fraction),))
     if not flat:
         return Number(coefficient)
+    if len(flat) == 1 and isinstance(flat[0], Plus) and coefficient < 0 and all(w < 0 for w, _ in flat[0].terms):
+        coefficient, flat = -coefficient, [Plus(tuple((-w, t) for w, t in flat[0].terms))]
     body = multiply_plain(flat)
     return body if coefficient == 1 else Plus(((coefficient, body),))
 
@@ -245,8 +282,8 @@ def reading_order(tree):
         return 5
     if isinstance(base, (Sum, Cases)):
         return 6
-    if isinstance(base, Apply) and base.prime is not None:
-        return 8
+    if isinstance(base, Apply):
+        return 8 if base.prime is None else 9
     return 7
 
 
@@ -260,20 +297,50 @@ def plus(terms):
             flat.append((coefficient * term.value, ONE))
         else:
             flat.append((coefficient, term))
-    flat = [(w, t) for w, t in flat if w]
+    flat = [_turned(w, t) for w, t in flat if w]
+    cases = [(w, t) for w, t in flat if isinstance(t, Cases)]
+    if cases and len(flat) > 1 and all([k for _, k in t.cases] == [k for _, k in cases[0][1].cases] for _, t in cases):
+        rest = [(w, t) for w, t in flat if not isinstance(t, Cases)]          # one brace around the whole sum
+        return Cases(tuple((plus([*((w, t.cases[k][0]) for w, t in cases), *rest]), condition)
+                           for k, (_, condition) in enumerate(cases[0][1].cases)))
     if not flat:
         return ZERO
-    flat.sort(key=lambda pair: (pair[0] < 0, adding_order(pair[1])))
+    flat.sort(key=lambda pair: (pair[0] < 0, adding_order(pair[1]), reading_offset(pair[1]), sum(1 for _ in walk(pair[1]))))
     if len(flat) == 1 and flat[0][0] == 1:
         return flat[0][1]
     return Plus(tuple(flat))
+
+
+def _turned(coefficient, term):
+    """−u (y − 1) as u (1 − y)."""
+    top = term.top if isinstance(term, (Quotient, Divide)) else term
+    factors = list(top.factors) if isinstance(top, (Product, Hadamard)) else [top]
+    for k, factor in enumerate(factors):
+        if coefficient < 0 and isinstance(factor, Plus) and len(factor.terms) == 2:
+            (w, first), (v, second) = factor.terms
+            minus = second if v < 0 else first
+            if {w, v} == {1, -1} and (minus == ONE or isinstance(minus, Ones)):
+                factors[k] = plus([(-w, first), (-v, second)])
+                turned = factors[0] if len(factors) == 1 else type(top)(tuple(factors))
+                return -coefficient, turned if top is term else type(term)(turned, term.bottom)
+    return coefficient, term
+
+
+def reading_offset(tree):
+    """Terms that read parts of one quantity stand in the order of the parts."""
+    return max((place.offset for node in walk(tree) if isinstance(node, Symbol) for place in node.places
+                if isinstance(place.at, Axis) and place.at.index.kind == "unit"), default=0)
 
 
 def adding_order(tree):
     """Weighted sums before biases, everything else before and as it comes; numbers first."""
     if tree == ONE:
         return -1
-    return 0 if isinstance(tree, (Sum, MatMul)) else 1
+    if isinstance(tree, Product) and isinstance(tree.factors[0], Symbol) and tree.factors[0].name[:2] in ("la", "mu"):
+        return 3
+    if not isinstance(tree, (Sum, MatMul)) or isinstance(tree, MatMul) and isinstance(tree.factors[0], Ones):
+        return 2
+    return 1 if any(isinstance(node, Symbol) and node.edge is not None for node in walk(tree)) else 0
 
 
 def summed(axes, body):

@@ -7,7 +7,7 @@ Gives   values by name, and the true derivative of the seeded scalar by any quan
 
 import numpy as np
 
-from ..calculus import SAMPLE, Variable, product
+from ..calculus import SAMPLE, Equation, OneHot, Scaled, Variable, product, transform, walk
 from ..engines.reference import Run
 from ..lower import lower
 
@@ -26,8 +26,10 @@ class Instance:
         self.extents = {**EXTENTS, **(extents or {})}
         self.rng = np.random.default_rng(seed)
         self.feeds = {name: self.draw(variable) for name, variable in sorted(system.variables.items())}
-        self.program = lower(system, list(system.equations))
-        self.values = {**self.feeds, **Run(self.program, self.feeds).outputs()}
+        run = Run(lower(system, list(system.equations)), self.feeds)
+        self.values = {**self.feeds, **run.outputs()}
+        self.frozen, self.base = self.freeze()
+        self.frozen = self.frozen.restricted(list(seeds))
 
     def shape(self, axes):
         return [i.extent if isinstance(i.extent, int) else self.extents.setdefault(i.extent, 4) for i in axes]
@@ -52,7 +54,6 @@ class Instance:
 
     def largest(self, variable):
         """The smallest index that an integer variable is compared with."""
-        from ..calculus import OneHot, walk
         extents = [node.index.extent for equation in self.system for node in walk(equation.expression)
                    if isinstance(node, OneHot) and any(leaf is variable for leaf in walk(node.ids))]
         return min(extents, default=2)
@@ -77,21 +78,50 @@ class Instance:
         for direction in directions:
             moved = base + STEP * 1j * np.broadcast_to(direction, base.shape)
             out = Run(program, {**feeds, system_name(name, self): moved}, np.complex128).outputs()
-            measured.append(self.scalar([out[f"signal.{k}"] for k in range(len(self.seeds))], bool(own)))
+            measured.append(self.scalar([self.by_sample(out[f"signal.{k}"], scalar) for k, scalar in enumerate(self.seeds)], bool(own)))
         return directions, np.array(measured)
+
+    def freeze(self):
+        """The system as the function whose true derivative a truncated sweep gives, and the base values that it reads.
+
+        Scaled(x, ξ) becomes x₀ + ξ (x − x₀), x₀ being the value of x here.
+        """
+        links = list(dict.fromkeys(node for equation in self.system for node in walk(equation.expression)
+                                   if isinstance(node, Scaled)))
+        system, names = self.system.copy(), {node: f"base.{k}" for k, node in enumerate(links)}
+        if not links:
+            return system, {}
+        asked = self.system.copy()
+        for node, name in names.items():
+            asked.append(Equation(name, node.operand, node.operand.indices))
+        base = Run(lower(asked, list(names.values())), self.feeds).outputs()
+
+        def rule(node):
+            if node in names:
+                held = Variable(names[node], node.indices, "input")
+                return held + node.factor * (node.operand - held)
+        for name, equation in self.system.equations.items():
+            system.revise(name, expression=transform(equation.expression, rule))
+        return system, base
 
     def perturbed(self, name):
         """The system with name + ε in the place of an equation, and the seeded scalars as equations."""
-        system = self.system.copy()
-        if name not in self.feeds:
+        system = self.frozen.copy()
+        if name in system.equations:
             equation = system.equations[name]
             system.revise(name, expression=equation.expression + Variable("ε", equation.axes, "input"))
         for k, (scalar, seed) in enumerate(self.seeds.items()):
             system.define(f"signal.{k}", product([seed, system.ref(scalar)]))
-        return system, dict(self.feeds)
+        return system, {**self.feeds, **self.base}
 
     def axes(self, name):
         return self.system.equations[name].axes if name in self.system.equations else self.system.variables[name].axes
+
+    def by_sample(self, signal, scalar):
+        """A seeded quantity summed to one number per sample, or to one number."""
+        signal = np.asarray(signal)
+        kept = [k for k, index in enumerate(sorted(self.axes(scalar), key=lambda i: i.sort_key())) if index == self.mean_over]
+        return signal.sum(axis=tuple(k for k in range(signal.ndim) if k not in kept))
 
     def scalar(self, signals, per_sample):
         """Im of the seeded scalar: its mean over the samples, or sample by sample for a quantity of one sample."""

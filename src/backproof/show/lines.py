@@ -5,42 +5,17 @@ Gives   lines. A line has one left-hand side and one or more right-hand sides, a
         writes it, (Σ δ W) σ'(z), and the form that runs, (Σ δ W) a (1 − a). Every side is checked.
 """
 
-from dataclasses import dataclass
+from dataclasses import replace
+from fractions import Fraction
 
 from .. import calculus as c
-from .index_form import IndexForm, multiply, plus, softmax_of
-from .trees import ZERO, Apply, Axis, Cases, Place, Symbol, walk
+from .index_form import IndexForm, multiply, multiply_plain, plus, softmax_of
+from .folded import folded
+from .line import Line, Side
+from .matrix_form import FormError, MatrixForm, hadamard
+from .trees import ZERO, Apply, Axis, Cases, Norm, Place, Plus, Power, Symbol, rewrite, walk
 
-__all__ = ["Line", "Side", "index_lines", "inlined", "unit_order"]
-
-
-@dataclass(frozen=True)
-class Side:
-    """A right-hand side: its tree, and what it is ("chain", "written", "runs")."""
-
-    tree: object
-    kind: str = "runs"
-
-
-@dataclass(frozen=True)
-class Line:
-    """A printed equation.
-
-    Fields  number; equation; left: the symbol defined; free: its axes in stored order; sides; rules: keys of the table of
-            phrases; edges: (symbol, value) pairs that hold outside the range of time
-    """
-
-    number: int
-    equation: object
-    left: Symbol
-    free: tuple
-    sides: tuple
-    rules: tuple
-    edges: tuple = ()
-
-    @property
-    def trees(self):
-        return (self.left, *(side.tree for side in self.sides), *(part for pair in self.edges for part in pair))
+__all__ = ["lines_of", "inlined", "unit_order"]
 
 
 def unit_order(system):
@@ -91,30 +66,160 @@ def chain_steps(equation):
     return tuple(steps)
 
 
-def index_lines(derivation, notation, *, forward=True):
-    """The lines of a derivation in index form."""
-    system = derivation.system
+def lines_of(derivation, notation, form="index", layout="sample", *, bias="separate", book=False):
+    """The lines of a derivation; an equation without a matrix form is printed in index form.
+
+    ``book`` puts the textbook chain of the output in the place of its error signal, as a notation with a line for every
+    derivative does anyway.
+    """
+    system, lines, told = derivation.system, [], set()
     inline = frozenset() if notation.chain else inlined(system, derivation.kept)
-    form, lines, told = IndexForm(system, inline), [], set()
+    chained = _textbook_lines(derivation, form, layout) if book or notation.chain else {}
+    strengths = derivation.strengths
     for name, equation in system.equations.items():
-        if name in inline or (not forward and equation.of is None):
+        if name in inline:
             continue
-        free = {index: Axis(index) for index in equation.axes}
-        at = {index: Place(axis) for index, axis in free.items()}
-        left = Symbol(name, tuple(at[index] for index in equation.axes))
-        sides = [Side(form.tree(equation.expression, at))]
-        if equation.written is not None and equation.written is not equation.expression:
-            sides.insert(0, Side(form.tree(equation.written, at), "written"))
+        made = chained.pop(name, None)
+        if made is None:
+            made = [_line(equation, system, derivation, _forms(system, inline, form, layout), strengths)]
+        for line in made:
+            edges = [edge for edge in line.edges if _key(edge) not in told]
+            told |= {_key(edge) for edge in edges}
+            lines.append(replace(line, edges=tuple(edges)))
+    lines = [replace(line, number=k) for k, line in enumerate(lines, 1)]
+    if bias == "folded":
+        lines = folded(lines, derivation, layout)
+    return [replace(line, number=k) for k, line in enumerate(lines, 1)]
+
+
+def _forms(system, inline, form, layout):
+    indexed = Indexed(system, inline)
+    return [indexed] if form == "index" else [Matrices(system, inline, layout), indexed]
+
+
+def _line(equation, system, derivation, forms, strengths):
+    free = {index: Axis(index) for index in equation.axes}
+    at = {index: Place(axis) for index, axis in free.items()}
+    for form in forms:
+        try:
+            left, sides = form.sides(equation, at)
+            break
+        except FormError:
+            continue
+    if strengths and (equation.role in ("gradient", "penalty")):
+        sides = [replace(side, tree=with_strengths(side.tree, strengths)) for side in sides]
+    edges = [edge for side in sides for edge in _edges(side.tree, system)]
+    own = None if system is derivation.system else system
+    return Line(0, equation, left, tuple(free[i] for i in equation.axes), tuple(sides), rules_of(equation, system, derivation),
+                tuple(edges), own)
+
+
+def with_strengths(tree, strengths):
+    """λ and μ in the place of the numbers that they are: λ W, (λ/2) ΣW², μ sign W, μ Σ|W|."""
+    def rule(node):
+        if not isinstance(node, Plus):
+            return None
+        return plus([_strength(w, term, strengths) for w, term in node.terms])
+    return rewrite(tree, rule)
+
+
+def _strength(w, term, strengths):
+    names = {node.name for node in walk(term) if isinstance(node, Symbol)}
+    if len(names) != 1:
+        return w, term
+    l2, l1 = strengths.get(names.pop(), ((None, 0), (None, 0)))
+    squared = any(isinstance(node, (Power, Norm)) for node in walk(term))
+    plain = isinstance(term, Symbol)
+    if l2[1] and (plain and w == l2[1] or squared and w == l2[1] / 2):
+        return w / l2[1], multiply_plain([Symbol(l2[0]), term])
+    if l1[1] and not plain and not squared and w == l1[1]:
+        return Fraction(1), multiply_plain([Symbol(l1[0]), term])
+    return w, term
+
+
+def _textbook_lines(derivation, form, layout):
+    """{error signal of the output: [the lines of its textbook chain]}."""
+    book = derivation.textbook
+    if book is None:
+        return {}
+    system, made = book.sweep.system, []
+    activation = system.equations[book.activation]
+    for adjoint, steps in book.steps.items():
+        equation = system.equations[adjoint]
+        line = _line(equation, system, derivation, _forms(system, frozenset(), form, layout), {})
+        at = {axis.index: Place(axis) for axis in line.free}
+        builder = _forms(system, frozenset(), form, layout)[0 if line.left.matrix or form == "index" else 1]
+        sides = list(line.sides)
+        try:
+            if builder.left(equation, at) is not None:
+                sides += [Side(builder.whole(expression, at, equation), rule) for rule, expression in steps]
+        except FormError:
+            pass
+        rules = ("loss_slope",) if adjoint == book.sweep.adjoints.get(book.activation) else (
+            ("softmax_slope",) if softmax_of(activation.expression) else ("output_delta",))
+        made.append(replace(line, sides=_distinct(sides), rules=rules))
+    target = derivation.sweep.adjoints.get(book.pre_activation)
+    return {target: made} if target in derivation.system.equations else {}
+
+
+def _distinct(sides):
+    kept = []
+    for side in sides:
+        if not kept or kept[-1].tree != side.tree:
+            kept.append(side)
+    return tuple(kept)
+
+
+class Indexed:
+    """The sides of an equation in index form."""
+
+    def __init__(self, system, inline):
+        self.system, self.form = system, IndexForm(system, inline)
+
+    def sides(self, equation, at):
+        """(left-hand symbol, right-hand sides)."""
+        left = self.left(equation, at)
+        written = equation.written if equation.written is not equation.expression else None
         chain = chain_steps(equation) if equation.role == "delta" else ()
+        kind = "runs" if written is None and not chain else "stable" if written is not None else "slope"
+        sides = [Side(self.whole(equation.expression, at, equation), kind)]
+        if written is not None:
+            sides.insert(0, Side(self.whole(written, at, equation), "written"))
         if chain:
-            z = Symbol(equation.of, left.places)
-            terms = [(1, multiply([form.tree(upstream, at), Apply(function, (z,), 0)])) for function, upstream in chain]
+            z = Symbol(equation.of, left.places, None, left.rows, left.columns, left.matrix)
+            terms = [(1, self.times(self.whole(upstream, at, equation), Apply(function, (z,), 0))) for function, upstream in chain]
             sides.insert(0, Side(plus(terms), "chain"))
-        edges = [edge for side in sides for edge in _edges(side.tree, system) if _key(edge) not in told]
-        told |= {_key(edge) for edge in edges}
-        lines.append(Line(len(lines) + 1, equation, left, tuple(free[i] for i in equation.axes), tuple(sides),
-                          rules_of(equation, system, derivation), tuple(edges)))
-    return lines
+        return left, sides
+
+    def left(self, equation, at):
+        return Symbol(equation.name, tuple(at[index] for index in equation.axes))
+
+    def whole(self, node, at, equation):
+        """The tree of a right-hand side."""
+        return self.form.tree(node, at)
+
+    def times(self, upstream, slope):
+        return multiply([upstream, slope])
+
+
+class Matrices(Indexed):
+    """The sides of an equation as matrices."""
+
+    def __init__(self, system, inline, layout):
+        self.system, self.form = system, MatrixForm(system, inline, layout)
+
+    def left(self, equation, at):
+        part = self.form.part(equation.name, equation.axes, at)
+        self.form.goal = part.ends
+        return part.tree
+
+    def whole(self, node, at, equation):
+        part = self.form.tree(node, at)
+        goal = (*self.form.goal, None, None)[:2]
+        return self.form.spread(part, *goal).tree
+
+    def times(self, upstream, slope):
+        return hadamard([upstream, slope]) if slope.operands[0].rows is not None else multiply([upstream, slope])
 
 
 def _edges(tree, system):
@@ -146,8 +251,12 @@ def rules_of(equation, system, derivation):
     timed = any(isinstance(node, (c.Shift, c.Edge)) for node in reads)
     if role == "pre_activation":
         return ("pre_activation_time" if timed else "pre_activation",)
+    if role == "activation" and not isinstance(equation.expression, c.Map):
+        return ("lookup" if any(isinstance(node, c.OneHot) for node in reads) else "definition",)
     if role == "activation":
         return ("softmax" if softmax_of(equation.expression) else "activation",)
+    if any(term.consumer == "seed" for term in equation.terms):
+        return ("seed",)
     if role == "delta":
         if not chain_steps(equation):
             return ("output_error" if any(t.consumer in derivation.seeds for t in equation.terms) else "delta_plain",)
@@ -163,13 +272,24 @@ def rules_of(equation, system, derivation):
         if equation.of in system.variables:
             return ("input_gradient",)
         return ("adjoint_paths" if len(equation.terms) > 1 else "adjoint",)
+    if role == "loss" and "J" not in system.equations:
+        return ("objective_mean",)
     return (role,) if role in ("state", "sample_loss", "loss", "penalty", "objective", "update") else ("definition",)
 
 
 def _contracts(node, system):
-    """Does an error signal reach this node: directly, or through an adjoint that is put in?"""
-    return any(isinstance(part, c.Ref) and part.name in system.equations and system.equations[part.name].of is not None
-               for part in c.walk(node))
+    """Does an error signal reach this node: directly, or through adjoints?"""
+    seen, stack = set(), [node]
+    while stack:
+        for part in c.walk(stack.pop()):
+            equation = system.equations.get(part.name) if isinstance(part, c.Ref) else None
+            if equation is None or equation.of is None or part.name in seen:
+                continue
+            if equation.role == "delta":
+                return True
+            seen.add(part.name)
+            stack.append(equation.expression)
+    return False
 
 
 def _gradient_rules(equation, system):

@@ -24,7 +24,7 @@ class Notation:
             derivative  "fraction" ∂E/∂v, "d" dv, "nabla" ∇_v J for whole matrices
             hadamard, function (the letter of the one activation, or None), loss, objective, samples, rate, decay
             chain     are the derivatives by activations lines of their own?
-            free, below, above   unit letters of a layer, the layers below and the layers above
+            free, below, above   unit letters of a layer, the layers below and the layers above; sole: where there is one only
     """
 
     key: str
@@ -42,6 +42,7 @@ class Notation:
     decay: str = "λ"
     chain: bool = False
     free: str = "j"
+    sole: str = "k"
     below: tuple = ("i", "h", "g")
     above: tuple = ("k", "l", "m")
 
@@ -72,6 +73,7 @@ class Namer:
     top: str = "E"                                 # the scalar that is differentiated
     layers: dict = field(default_factory=dict)     # name of a layer -> its number
     names: str = "numbers"
+    symbol: str | None = None                      # the letter of what is differentiated, where it has a name of its own
     activation: str | None = None                  # the one activation of the network, where it has only one
 
     def parts(self, name):
@@ -87,23 +89,25 @@ class Namer:
             letter, detail = tail, ""                          # tanh_c is one word, z_i is z of gate i
         return letter, layer, detail, behind
 
-    def box(self, name, subs=(), matrix=False, bold=False):
-        """The box of a quantity with its subscripts; derivatives of it become ∂…, d… or ∇…"""
-        equation = self.system.equations.get(self.system.resolve(name)) if self.system is not None else None
+    def box(self, name, subs=(), matrix=False, large=False):
+        """The box of a quantity with its subscripts; derivatives of it become ∂…, d… or ∇…; ``large``: one row per sample."""
+        name = self.system.resolve(name)
+        equation = self.system.equations.get(name)
         role = equation.role if equation is not None else ""
         if equation is not None and equation.of is not None and (role != "delta" or self.notation.delta is None):
-            return self.derivative(equation, subs, matrix)
-        return self.plain(name, subs, matrix)
+            return self.derivative(equation, subs, matrix, large)
+        return self.plain(name, subs, matrix, large)
 
-    def plain(self, name, subs=(), matrix=False):
+    def plain(self, name, subs=(), matrix=False, large=False):
         letter, layer, detail, behind = self.parts(name)
-        if not layer and letter == self.top and letter in ("E", "L", "J"):
-            letter = self.notation.loss if letter == "E" else letter
-        shift = self.notation.shift if letter in SHIFTED else 0
-        layer = self.layer(layer, shift)
+        if not layer and name in self.system.equations:
+            letter = {"E": self.notation.loss, "L": self.mean, "J": self.notation.objective}.get(letter, letter)
+        layer = self.layer(layer, self.notation.shift if letter in SHIFTED else 0)
         if letter == "W" and not matrix:
             letter = self.notation.weight
         shown = GREEK.get(letter, letter)
+        if large and len(shown) == 1:
+            shown = shown.upper()
         style = "italic" if len(shown) == 1 else "upright"
         return Name(shown, layer, self.notation.place, tuple(subs), style, detail=detail, behind=behind)
 
@@ -112,21 +116,29 @@ class Namer:
             layer = str(self.layers[layer])
         return str(int(layer) + shift) if layer.isdigit() else layer
 
-    def derivative(self, equation, subs, matrix):
+    def derivative(self, equation, subs, matrix, large):
         """∂E/∂v for an adjoint (per sample), ∂J/∂θ for a gradient."""
-        bottom = self.plain(equation.of, subs, matrix)
+        bottom = self.plain(equation.of, subs, matrix, large)
         if self.notation.derivative == "d":
             return Name(bottom.base, bottom.layer, bottom.place, bottom.subs, bottom.style, prefix="d", detail=bottom.detail,
                         behind=bottom.behind)
         whole = equation.role == "gradient"
         if self.notation.derivative == "nabla" and matrix and whole:
             return Row((Name("∇", "", "down", (self.plain(equation.of, (), True),)), Op("", "juxtaposed"),
-                        Id(self.notation.objective)))
+                        self.objective()))
         if whole:
-            return Partial(Id(self.objective()), bottom)
+            return Partial(self.objective(), bottom)
         sample = tuple(sub for sub, place in zip(subs, equation.axes) if place.kind == "sample") if not matrix else \
             tuple(sub for sub in subs if str(sub).startswith("n"))
-        return Partial(self.plain(self.top, sample), bottom)
+        return Partial(Name(self.symbol, "", "down", sample) if self.symbol else self.plain(self.top, sample), bottom)
+
+    @property
+    def mean(self):
+        """The letter of the mean loss: that of the objective where there are no penalties."""
+        return "L" if "J" in self.system.equations else self.notation.objective
 
     def objective(self):
-        return self.notation.objective if self.top == "E" else GREEK.get(self.top, self.top)
+        """The box of what is differentiated: the objective, the score s, or the scalar's own name."""
+        if self.symbol is not None:
+            return Id(self.symbol)
+        return Id(self.notation.objective) if self.top == "E" else self.plain(self.top)

@@ -1,6 +1,9 @@
 """Boxes as Unicode text for the terminal: z1[n,j] = Σ_i W1[j,i] x[n,i] + b1[j]."""
 
 
+from .boxes import Words
+from .names import cleaned
+
 __all__ = ["text"]
 
 SPACED = {"infix": " {} ", "prefix": "{}", "tight": " {} ", "juxtaposed": " "}
@@ -12,7 +15,7 @@ def text(box):
 
 
 def _id(box):
-    return "ᵀ" if box.style == "transpose" else "𝟏" if box.style == "bold" and box.text == "1" else box.text
+    return "ᵀ" if box.style == "transpose" else "𝟏" if box.style == "bold" and box.text == "1" else cleaned(box.text)
 
 
 def _digits(box):
@@ -28,9 +31,11 @@ def _row(box):
 
 
 def _name(box):
+    if box.base == "∇":
+        return f"∇_{text(box.subs[0])}"
     subs = ",".join(sub if isinstance(sub, str) else text(sub) for sub in box.subs)
-    base = box.prefix + ("←" if box.behind else "") + box.base + (f"_{box.detail}" if box.detail else "")
-    head = f"{box.layer}.{base}" if box.layer and not box.layer.isdigit() else base + box.layer
+    base = box.prefix + ("←" if box.behind else "") + cleaned(box.base) + (f"_{cleaned(box.detail)}" if box.detail else "")
+    head = f"{base}({box.layer})" if box.layer.startswith("ℓ") else f"{cleaned(box.layer)}.{base}" if box.layer and not box.layer.isdigit() else base + box.layer
     return head + (f"[{subs}]" if subs else "")
 
 
@@ -68,7 +73,7 @@ def _big(box):
 
 
 def _casebox(box):
-    return "{ " + "; ".join(f"{text(value)} for {text(condition)}" for value, condition in box.rows) + " }"
+    return "{ " + "; ".join(f"{text(value)} {'' if isinstance(condition, Words) else 'for '}{text(condition)}" for value, condition in box.rows) + " }"
 
 
 def _matrix(box):
@@ -79,3 +84,7 @@ def _words(box):
     return box.text
 
 
+
+
+def _under(box):
+    return f"{text(box.body)}⟨{box.note}⟩"

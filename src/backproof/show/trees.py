@@ -12,7 +12,8 @@ from fractions import Fraction
 
 __all__ = [
     "Axis", "Place", "Tree", "Number", "Extent", "Symbol", "Product", "Sum", "Plus", "Apply", "Power", "Quotient",
-    "Reduction", "Iverson", "Cases", "Softmax", "MatMul", "Hadamard", "Transpose", "Diagonal", "Ones", "Stack", "Outside",
+    "Reduction", "Iverson", "Cases", "Choice", "Comparison", "Softmax", "MatMul", "Hadamard", "Divide", "Norm", "Transpose", "Diagonal", "Ones", "Stack",
+    "Block", "Indicator", "Outside",
     "children", "rewrite", "walk", "axes_of", "ZERO", "ONE",
 ]
 
@@ -117,10 +118,11 @@ class Reduction(Tree):
 
 @node
 class Softmax(Tree):
-    """exp(body) / Σ exp(body) along an axis; index form prints the quotient."""
+    """exp(body) / Σ exp(body) along an axis; index form prints the quotient, matrix form softmax(body), down or across."""
     body: Tree
     over: object
     bound: object
+    down: bool | None = None
 
 
 @node
@@ -146,13 +148,45 @@ class Cases(Tree):
 
 
 @node
+class Comparison(Tree):
+    """1 where the relation (> ≤ =) holds, else 0."""
+    relation: str
+    left: Tree
+    right: Tree
+
+
+@node
+class Choice(Tree):
+    """``yes`` where the condition (a Comparison) holds, else ``no``."""
+    condition: Tree
+    yes: Tree
+    no: Tree
+
+
+# -- matrix form: every tree is a matrix; a vector is a column ------------------------------------------------------------
+
+@node
 class MatMul(Tree):
     factors: tuple
 
 
 @node
 class Hadamard(Tree):
+    """Entry by entry."""
     factors: tuple
+
+
+@node
+class Divide(Tree):
+    """Entry by entry."""
+    top: Tree
+    bottom: Tree
+
+
+@node
+class Norm(Tree):
+    """The sum of the squares of all entries."""
+    body: Tree
 
 
 @node
@@ -167,14 +201,32 @@ class Diagonal(Tree):
 
 @node
 class Ones(Tree):
-    """A column of ones along an axis."""
-    axis: object
+    """A matrix of ones; None is an extent of one."""
+    rows: object
+    columns: object
 
 
 @node
 class Stack(Tree):
     """Blocks below one another (``down``) or side by side."""
     blocks: tuple
+    down: bool = True
+
+
+@node
+class Block(Tree):
+    """Some rows (``down``) or columns of a matrix."""
+    body: Tree
+    start: int
+    stop: int
+    down: bool = True
+
+
+@node
+class Indicator(Tree):
+    """The column that is 1 at the row ``ids`` and 0 elsewhere; with ``rows`` None a row per entry of ids."""
+    ids: Tree
+    axis: object
     down: bool = True
 
 

@@ -32,6 +32,16 @@ class History:
         """One JSON object a line, as written beside a saved model."""
         return "".join(json.dumps(record) + "\n" for record in self.records)
 
+    def _repr_markdown_(self):
+        """The records as a table, for notebooks: the first and last of a long run."""
+        shown = self.records if len(self.records) <= 20 else [*self.records[:10], None, *self.records[-10:]]
+        lines = ["| epoch | loss | objective | validation | rate |", "| ---: | ---: | ---: | ---: | ---: |"]
+        for r in shown:
+            cells = ["…"] * 5 if r is None else [str(r["epoch"])] + [
+                "" if r.get(c) is None else f"{r[c]:.6g}" for c in ("loss", "objective", "validation_loss", "learning_rate")]
+            lines.append("| " + " | ".join(cells) + " |")
+        return "\n".join([*lines, "", self.stopped])
+
     def __str__(self):
         lines = [f"{'epoch':>5} {'loss':>12} {'objective':>12} {'validation':>12} {'rate':>10}"]
         for r in self.records:

@@ -7,13 +7,17 @@ import numpy as np
 
 from ..errors import NonFiniteError
 from .history import History
+from .loop import heard
 
 __all__ = ["minimise"]
 
 
-def minimise(objective, parameters, *, iterations, tolerance=1e-10, history=None, validate=None, callbacks=()):
+def minimise(objective, parameters, *, iterations, tolerance=1e-10, decrease=None, corrections=20, calls=None,
+             history=None, validate=None, callbacks=()):
     """Minimise objective({name: array}) -> (J, {name: gradient}) from the parameters given.
 
+    Parameters  tolerance    on the largest entry of the gradient; decrease: on the relative decrease of J
+                corrections  pairs of steps and gradients kept; calls: evaluations at most
     Gives   ({name: array}, History with one record per iteration).
     Raises  NonFiniteError if the objective is not finite at the start.
     """
@@ -43,16 +47,18 @@ def minimise(objective, parameters, *, iterations, tolerance=1e-10, history=None
     def after(intermediate_result):
         nonlocal latest
         latest = intermediate_result.x.copy()
-        record = history.append(epoch=len(history), step=len(history) + 1, loss=None, objective=float(intermediate_result.fun),
-                                validation_loss=None if validate is None else validate(unflatten(latest)),
+        measured = None if validate is None else validate(unflatten(latest))
+        measured = measured if isinstance(measured, dict) else {"validation_loss": measured}
+        record = history.append(epoch=len(history), step=len(history) + 1, loss=None, objective=float(intermediate_result.fun), **measured,
                                 learning_rate=None, seconds=None)
-        if any([callback(record) for callback in callbacks]):
+        if heard(callbacks, record, lambda: unflatten(latest)):
             history.stopped = f"stopped by a callback after iteration {len(history) - 1}"
             raise Stopped
     try:
         result = minimize(flat, start, jac=True, method="L-BFGS-B", callback=after,
-                          options={"maxiter": iterations, "ftol": tolerance * 1e-3, "gtol": tolerance, "maxcor": 20,
-                                   "maxfun": 20 * max(1, iterations)})
+                          options={"maxiter": iterations, "ftol": tolerance * 1e-3 if decrease is None else decrease, "gtol": tolerance,
+                                   "maxcor": corrections,
+                                   "maxfun": 20 * max(1, iterations) if calls is None else calls})
         latest = result.x
         history.stopped = f"L-BFGS: {result.message}"
     except Stopped:

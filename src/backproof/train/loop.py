@@ -8,16 +8,18 @@ The order of samples is a pure function of (seed, epoch), so an interrupted run 
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..engines.steps import Steps, uninterrupted
 from ..engines.generator import order
 from ..errors import NonFiniteError, OptionError
 from .history import History
-from .schedules import Plateau, schedule
+from .schedules import schedule
+from .stopping import Patience
 
-__all__ = ["Options", "train", "check_number"]
+__all__ = ["Interrupted", "Options", "Progress", "train", "check_number", "new_progress", "heard"]
 
 
 @dataclass
@@ -60,61 +62,126 @@ def check_number(name, value, lowest, *, whole=False, open_low=False, highest=ma
         raise OptionError(f"{name}={value!r} lies outside {interval}", fix=f"give {name} {wanted}")
 
 
+@dataclass
+class Progress:
+    """Where a run stands: with the parameters and the optimizer's state, all that its continuation depends on.
+
+    Fields  epoch, step     the epoch under way, and the steps done before it
+            end, total      the epoch to end before, and the steps planned (schedules are functions of both)
+            within          Steps of the epoch under way; seconds: spent in it
+            best            parameters of the best epoch, where the rule of stopping keeps them
+    """
+
+    epoch: int = 0
+    step: int = 0
+    end: int = 0
+    total: int = 0
+    within: Steps = field(default_factory=Steps)
+    seconds: float = 0.0
+    best: dict | None = None
+
+    steps = property(lambda self: self.step + self.within.done, doc="The steps done so far.")
+
+
+def new_progress(start, rows, options):
+    """A run's progress before its first step; ``start`` is (epoch, step), rows how many are trained on."""
+    epoch, step = start
+    per_epoch = max(1, math.ceil(rows / options.batch_size))
+    return Progress(epoch, step, epoch + options.epochs, step + per_epoch * options.epochs)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run that was ended from outside after a complete step; ``step`` says after which."""
+
+    def __init__(self, step, reason, best=None):
+        super().__init__(f"{reason} after step {step}")
+        self.step, self.reason, self.best = step, reason, best
+
+
 def train(session, data, n, optimizer, options, *, seed, history=None, validate=None, callbacks=(), start=(0, 0), layer_of=None,
-          rows=None, links=None):
+          rows=None, links=None, stopping=None, more_scalars=None, checkpoints=None, progress=None):
     """Run epochs on a session.
 
     Parameters  data       {input: array, sample-first}, weights "w" included where the program has them
                 rows       the rows to train on (those of weight 0 are absent); None: all n
-                validate   function(parameters) -> validation loss, or None
+                validate   function(parameters) -> validation loss or {column: number}, or None
                 callbacks  functions(record) called after every epoch; a true result ends the run
                 start      (epoch, step) to go on from
                 links      function(epoch, step in the epoch) -> ξ[t], where the adjoint is truncated
+                stopping   the rule of stopping; None: Patience by the options
+                more_scalars  function(rows in order) -> {scalar input: one number per step}
+                checkpoints   object with ``every`` (steps between its looks) and look(progress, …); may raise Interrupted
+                progress   of an interrupted run, with the session's parameters and state as they were then
     Raises      NonFiniteError in the step where a loss, gradient or new parameter is not finite; it is not applied.
     """
     history = History() if history is None else history
     rows = np.arange(n) if rows is None else rows
-    epoch, step = start
     per_epoch = max(1, math.ceil(len(rows) / options.batch_size))
-    total = step + per_epoch * options.epochs
-    plateau = Plateau() if options.schedule == "plateau" else None
+    if progress is None:
+        progress = new_progress(start, len(rows), options)
+    plateau = options.schedule == "plateau"
     rate = schedule("constant" if plateau else options.schedule, options.warm_up)
-    best, best_parameters, waited = math.inf, None, 0
-    watched = "validation_loss" if validate is not None else "loss"
-    for epoch in range(epoch, epoch + options.epochs):
-        began = time.perf_counter()
-        numbers = [{"eta": options.learning_rate * rate(step + k, total) * (plateau.scale if plateau else 1.0),
-                    **optimizer.at(step + k + 1)} for k in range(per_epoch)]
+    if stopping is None:
+        stopping = Patience("validation_loss" if validate is not None else "loss", options.patience, options.improvement, plateau)
+    look = (lambda: None) if checkpoints is None else (lambda: checkpoints.look(progress, session, history, stopping))
+    while progress.epoch < progress.end:
+        epoch, step = progress.epoch, progress.step
+        chosen = rows[order(seed, epoch, len(rows))] if options.shuffle else rows
+        numbers = [{"eta": options.learning_rate * rate(step + k, progress.total) * stopping.scale, **optimizer.at(step + k + 1)}
+                   for k in range(per_epoch)]
         scalars = {name: np.array([at[name] for at in numbers]) for name in numbers[0]}
         if links is not None:
             scalars["xi"] = np.stack([links(epoch, k) for k in range(per_epoch)])
-        chosen = rows[order(seed, epoch, len(rows))] if options.shuffle else rows
-        done = session.steps(data, chosen, options.batch_size, scalars, epoch, seed)
-        step += done.done
-        if done.failure is not None:
-            raise _failure(done.failure, epoch, step, history, layer_of)
-        record = history.append(epoch=epoch, step=step, loss=done.loss / done.samples, objective=done.objective / done.samples,
-                                validation_loss=None if validate is None else validate(session.parameters),
-                                learning_rate=float(scalars["eta"][-1]), seconds=time.perf_counter() - began)
-        score = record[watched]
-        if plateau:
-            plateau.watch(score)
-        if not score >= best - options.improvement:                      # NaN counts as not better
-            best, waited = (score, 0) if not math.isnan(score) else (best, waited + 1)
-            if options.patience is not None and not math.isnan(score):
-                history.best, best_parameters = epoch, {k: v.copy() for k, v in session.parameters.items()}
-        else:
-            waited += 1
-        stop = [callback(record) for callback in callbacks]
-        if any(stop):
-            history.stopped = f"stopped by a callback after epoch {epoch}"
-            break
-        if options.patience is not None and waited >= options.patience:
-            history.stopped = f"stopped after epoch {epoch}: no better {watched.replace('_', ' ')} for {waited} epochs"
-            break
-    if best_parameters is not None:
-        session.parameters = best_parameters
+        scalars.update(more_scalars(chosen) if more_scalars else {})
+        while progress.within.done < per_epoch:
+            look()
+            _steps(session, data, chosen, scalars, options.batch_size, seed, progress, checkpoints.every if checkpoints else per_epoch)
+            if progress.within.failure is not None:
+                raise _failure(progress.within.failure, epoch, progress.steps, history, layer_of)
+        done = progress.within
+        measured = None if validate is None else validate(session.parameters)
+        measured = measured if isinstance(measured, dict) else {"validation_loss": measured}
+        with uninterrupted():                                     # an epoch is counted as a whole, or not
+            record = history.append(epoch=epoch, step=progress.steps, loss=done.loss / done.samples,
+                                    objective=done.objective / done.samples, **measured,
+                                    learning_rate=float(scalars["eta"][-1]), seconds=progress.seconds)
+            better, reason = stopping.after(record)
+            if better and stopping.keeps_best:
+                history.best, progress.best = epoch, {k: v.copy() for k, v in session.parameters.items()}
+            progress.epoch, progress.step, progress.within, progress.seconds = epoch + 1, progress.steps, Steps(), 0.0
+            if reason:
+                history.stopped, progress.end = reason, epoch + 1
+        if heard(callbacks, record, lambda: session.parameters):
+            history.stopped, progress.end = f"stopped by a callback after epoch {epoch}", epoch + 1
+    look()
+    if progress.best is not None:
+        session.parameters = progress.best
     return history
+
+
+def _steps(session, data, chosen, scalars, batch_size, seed, progress, every):
+    """The steps up to the next look, the first of which falls on a multiple of ``every``."""
+    done, began = progress.within, time.perf_counter()
+    first, last = done.done, (done.done // every + 1) * every
+    rows = chosen[first * batch_size:last * batch_size]
+    part = {name: values[first:last] for name, values in scalars.items()}
+    try:
+        if hasattr(data.get("x"), "dense"):                           # rows that are made dense, or read, when they are wanted
+            for k, start in enumerate(range(0, len(rows), batch_size)):
+                batch = rows[start:start + batch_size]
+                session.steps({name: array[batch] for name, array in data.items()}, np.arange(len(batch)), batch_size,
+                              {name: values[k:k + 1] for name, values in part.items()}, progress.epoch, seed, done, batch)
+                if done.failure is not None:
+                    return
+        else:
+            session.steps(data, rows, batch_size, part, progress.epoch, seed, done)
+    finally:
+        progress.seconds += time.perf_counter() - began
+
+
+def heard(callbacks, record, parameters):
+    """Tell every callback of an epoch, and the parameters to one with ``watch`` (as a function); does any ask for an end?"""
+    return any([c.watch(record, parameters) if hasattr(c, "watch") else c(record) for c in callbacks])
 
 
 def _failure(failure, epoch, step, history, layer_of):

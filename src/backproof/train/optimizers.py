@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from inspect import signature
 
-from ..calculus import Variable, add, as_node, minimum, number, reciprocal, sqrt, square, total
+from ..calculus import Variable, abs, add, as_node, largest, maximum, minimum, number, reciprocal, sqrt, square, total
 from ..errors import OptionError
 
 __all__ = ["Optimizer", "OPTIMIZERS", "optimizer", "update_equations"]
@@ -161,10 +161,7 @@ def update_equations(system, gradients, parameters, optimizer, *, clip_norm=None
     if clip_value is not None:
         clipped = {name: _between(g, clip_value) for name, g in clipped.items()}
     if clip_norm is not None:
-        norm = system.define("gradient_norm", sqrt(add([total(square(g), g.indices) for g in clipped.values()])),
-                             role="norm")
-        scale = system.define("clip", minimum(number(1), number(clip_norm) * reciprocal(norm)), role="norm")
-        clipped = {name: g * scale for name, g in clipped.items()}
+        clipped = _clipped(system, clipped, clip_norm)
     for parameter in parameters:
         if parameter.name not in gradients:
             continue
@@ -187,6 +184,18 @@ def update_equations(system, gradients, parameters, optimizer, *, clip_norm=None
         system.define(f"next.{theta.name}", value, axes=theta.axes, role="update", layer=parameter.layer, rule="update")
         replaces[f"next.{theta.name}"] = theta.name
     return system, replaces
+
+
+def _clipped(system, gradients, limit):
+    """Gradients scaled together to a norm of at most ``limit``; by their largest entry first, so that no square overflows
+    (the abs keeps g·unit together: products of products flatten)."""
+    entries = [largest(abs(g), g.indices) if g.indices else abs(g) for g in gradients.values()]
+    while len(entries) > 1:
+        entries = [maximum(*pair) if len(pair) == 2 else pair[0] for pair in (entries[k:k + 2] for k in range(0, len(entries), 2))]
+    unit = system.define("gradient_unit", reciprocal(maximum(entries[0], number(1e-30))), role="norm")
+    norm = system.define("gradient_norm", sqrt(add([total(square(abs(g * unit)), g.indices) for g in gradients.values()])), role="norm")
+    scale = system.define("clip", minimum(number(1), number(limit) * unit * reciprocal(norm)), role="norm")
+    return {name: g * scale for name, g in gradients.items()}
 
 
 def _between(g, limit):

@@ -1,0 +1,11 @@
+"""Estimators: scikit-learn's front. The only room with scikit-learn's parameter names.
+
+    from backproof.estimators import MLPClassifier, MLPRegressor
+
+Changing the import line is all it takes: parameters, defaults, attributes and meanings are scikit-learn's; what goes beyond
+them has a default that changes nothing.
+"""
+
+from .mlp import MLPClassifier, MLPRegressor         # noqa: F401
+
+__all__ = ["MLPClassifier", "MLPRegressor"]
