@@ -1,9 +1,12 @@
 // The one file that knows Python: programs are built by names, arrays pass as they lie.
+#include <tuple>
+
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include "builder.hpp"
@@ -30,8 +33,12 @@ struct Signals {
 template <class T>
 Done epoch(Machine<T>& m, const std::map<int, nb::object>& sources, Given<std::int64_t> rows, long batch,
            const std::map<int, Given<double>>& scalars, const std::map<std::string, long>& extents, const std::string& samples,
-           std::vector<std::uint32_t> key, std::uint32_t number, int loss, int objective) {
+           std::vector<std::uint32_t> key, std::uint32_t number, int loss, int objective,
+           Given<std::int64_t> originals, std::tuple<long, long, double, double> begun) {
     Epoch e;
+    e.originals = originals.data();
+    std::tie(e.begun.steps, e.begun.samples, e.begun.loss, e.begun.objective) = begun;
+    m.last = e.begun;
     for (const auto& [value, array] : sources) {
         const bool integer = m.program().values.at(value).integer;
         const void* data = integer ? static_cast<const void*>(nb::cast<Given<std::int64_t>>(array).data())
@@ -53,6 +60,7 @@ Done epoch(Machine<T>& m, const std::map<int, nb::object>& sources, Given<std::i
         nb::gil_scoped_release release;
         done = m.epoch(e);
     }
+    m.last = done;
     if (done.interrupted) throw nb::python_error();
     return done;
 }
@@ -74,7 +82,8 @@ void bind_machine(nb::module_& module, const char* name) {
         .def("bad_ids", &M::bad_ids)
         .def("bytes", &M::bytes)
         .def("members", &M::members)
-        .def("epoch", &epoch<T>);
+        .def("epoch", &epoch<T>)
+        .def_prop_ro("last", [](const M& m) { return m.last; });
 }
 
 // a word on its own, for tests of its accuracy

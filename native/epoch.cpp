@@ -9,11 +9,14 @@
 
 namespace backproof {
 
+using Clock = std::chrono::steady_clock;
+
 struct Shared {
     static constexpr int most_members = 64;
     std::atomic<bool> finite[2][most_members];
     std::atomic<int> bad_ids{-1};
     std::atomic<bool> stop{false};
+    Clock::time_point asked = Clock::now();      // member 0: when signals were last looked at
 };
 
 namespace {
@@ -104,22 +107,20 @@ void Machine<T>::gather(const Epoch& e, long start, long count, Context<T>& c) {
     long low = 0, high = count;
     if (c.members > 1) share(count, sample_unit(count, c.members), c.member, c.members, low, high);
     for (const Source& s : e.sources) gather_one(program().values[s.value], plan_->layouts[s.value], s, e.rows + start, low, high);
-    draw(e, e.rows + start, low, high);
+    draw(e, e.originals + start, low, high);
 }
 
 template <class T>
-void Machine<T>::train(const Epoch& e, Done& done, int member, int members, Barrier& barrier, Shared& shared) {
-    using clock = std::chrono::steady_clock;
-    auto asked = clock::now();
+void Machine<T>::train(const Epoch& e, Done& done, int member, int members, long first, long behind, Barrier& barrier, Shared& shared) {
     Context<T> c = context(member, members);
-    for (long start = 0, k = 0; start < e.count; start += e.batch, k++) {
-        const long count = std::min(e.batch, e.count - start);
+    for (long k = first; k < behind; k++) {
+        const long start = k * e.batch, count = std::min(e.batch, e.count - start);
         if (count != c.samples) {                                           // the last, smaller minibatch
             if (members > 1) barrier.wait();
             if (member == 0) {
                 auto extents = e.extents;
                 extents[e.samples] = count;
-                choose(lengths(extents), members_);                         // planned before: nothing is allocated
+                choose(lengths(extents), members);                          // planned before: nothing is allocated
                 constants();
             }
             if (members > 1) barrier.wait();
@@ -140,9 +141,9 @@ void Machine<T>::train(const Epoch& e, Done& done, int member, int members, Barr
         execute(plan_->update, c, barrier);
         shared.finite[k & 1][member].store(c.finite, std::memory_order_relaxed);
         if (c.bad_ids >= 0) shared.bad_ids.store(c.bad_ids, std::memory_order_relaxed);
-        if (member == 0 && e.interrupted && clock::now() - asked > std::chrono::milliseconds(50)) {
+        if (member == 0 && e.interrupted && Clock::now() - shared.asked > std::chrono::milliseconds(50)) {
             if (e.interrupted(e.asked)) shared.stop.store(true, std::memory_order_relaxed);
-            asked = clock::now();
+            shared.asked = Clock::now();
         }
         if (members > 1) barrier.wait();
         bool finite = shared.bad_ids.load(std::memory_order_relaxed) < 0;
@@ -156,7 +157,7 @@ void Machine<T>::train(const Epoch& e, Done& done, int member, int members, Barr
                 done.loss += static_cast<double>(count) * static_cast<double>(arena_.at[plan_->layouts[e.loss].offset]);
                 done.objective += static_cast<double>(count) * static_cast<double>(arena_.at[plan_->layouts[e.objective].offset]);
             } else {
-                done.failed_step = k;
+                done.failed_step = done.steps;
             }
             done.interrupted = stop;
         }
@@ -165,32 +166,66 @@ void Machine<T>::train(const Epoch& e, Done& done, int member, int members, Barr
     }
 }
 
+// Steps first … behind by a team of the given size. The bits do not depend on it.
+template <class T>
+void Machine<T>::stretch(const Epoch& e, Done& done, int wanted, long first, long behind, Shared& shared) {
+    auto extents = e.extents;
+    extents[e.samples] = std::min(e.batch, e.count - first * e.batch);
+    choose(lengths(extents), wanted);
+    constants();
+    const int members = Team::begin(wanted);
+    Barrier barrier(members);
+    const auto began = Clock::now();
+    Team::run(members, [&](int member) { train(e, done, member, members, first, behind, barrier, shared); });
+    const double each = std::chrono::duration<double>(Clock::now() - began).count() / static_cast<double>(behind - first);
+    if (members > 1) Team::end();
+    (wanted > 1 ? together_ : alone_) = each;
+}
+
 template <class T>
 Done Machine<T>::epoch(const Epoch& e) {
-    Done done;
+    constexpr long trial = 8, until_next = 2000;                            // steps
+    Done done = e.begun;
     if (e.count <= 0) return done;
     auto extents = e.extents;
-    const long tail = e.count % e.batch, full = std::min(e.batch, e.count);
-    extents[e.samples] = full;
+    const long steps = (e.count + e.batch - 1) / e.batch;
+    extents[e.samples] = std::min(e.batch, e.count);
     choose(lengths(extents));
-    extents[e.samples] = tail ? tail : full;                                // both are planned before the first step
-    choose(lengths(extents), members_);
-    extents[e.samples] = full;
-    choose(lengths(extents), members_);
-    constants();
+    const int team = members_;
+    for (const int members : {team, 1})
+        for (const long batch : {e.count % e.batch, std::min(e.batch, e.count)})        // planned before the first step
+            if (batch) {
+                extents[e.samples] = batch;
+                choose(lengths(extents), members);
+            }
     turn_twins();
-    const int members = Team::begin(members_);
-    Barrier barrier(members);
     Shared shared;
-    Team::run(members, [&](int member) { train(e, done, member, members, barrier, shared); });
-    if (members > 1) Team::end();
-    if (shared.bad_ids.load() >= 0) done.bad_ids = program().values[shared.bad_ids.load()].name;
+    const auto go_on = [&] { return done.failed_step < 0 && !done.interrupted && shared.bad_ids.load() < 0; };
+    for (long k = 0; k < steps && go_on();) {
+        long behind = steps;
+        int members = team;
+        if (team > 1) {                                                     // a busy machine may have no processor to spare
+            if (together_ == 0 || alone_ == 0 || since_trial_ >= until_next) {
+                members = tried_together_ ? 1 : team;
+                tried_together_ = !tried_together_;
+                if (members == 1) since_trial_ = 0;
+                behind = std::min(steps, k + trial);
+            } else {
+                members = together_ <= alone_ ? team : 1;
+                behind = std::min(steps, k + until_next);
+                since_trial_ += behind - k;
+            }
+        }
+        stretch(e, done, members, k, behind, shared);
+        k = behind;
+    }
+    if (shared.bad_ids.load() >= 0) done.bad_ids = program().values[static_cast<std::size_t>(shared.bad_ids.load())].name;
     if (done.failed_step >= 0) done.failed = first_not_finite();
     return done;
 }
 
-template void Machine<float>::train(const Epoch&, Done&, int, int, Barrier&, Shared&);
-template void Machine<double>::train(const Epoch&, Done&, int, int, Barrier&, Shared&);
+template void Machine<float>::train(const Epoch&, Done&, int, int, long, long, Barrier&, Shared&);
+template void Machine<double>::train(const Epoch&, Done&, int, int, long, long, Barrier&, Shared&);
 template Done Machine<float>::epoch(const Epoch&);
 template Done Machine<double>::epoch(const Epoch&);
 

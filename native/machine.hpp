@@ -19,19 +19,6 @@ struct Source {
     const void* data;
 };
 
-struct Epoch {
-    std::vector<Source> sources;
-    const std::int64_t* rows;                    // the rows to take, in order
-    long count, batch, samples_of_data;
-    std::vector<std::pair<int, const double*>> scalars;          // a number per step
-    std::map<std::string, long> extents;         // symbols other than the samples'
-    std::string samples;                         // the symbol of the samples
-    std::uint32_t key[2], epoch;                 // of the dropout draws
-    int loss, objective;                         // values
-    bool (*interrupted)(void*);
-    void* asked;
-};
-
 struct Done {
     long steps = 0, samples = 0;
     double loss = 0, objective = 0;
@@ -39,6 +26,21 @@ struct Done {
     std::string failed;                          // the value that was not finite
     std::string bad_ids;
     bool interrupted = false;
+};
+
+struct Epoch {
+    std::vector<Source> sources;
+    const std::int64_t* rows;                    // the rows to take, in order
+    const std::int64_t* originals;               // their numbers in the whole training set: the addresses of the dropout draws
+    long count, batch, samples_of_data;
+    std::vector<std::pair<int, const double*>> scalars;          // a number per step
+    std::map<std::string, long> extents;         // symbols other than the samples'
+    std::string samples;                         // the symbol of the samples
+    std::uint32_t key[2], epoch;                 // of the dropout draws
+    int loss, objective;                         // values
+    Done begun;                                  // to go on from: its sums are continued
+    bool (*interrupted)(void*);
+    void* asked;
 };
 
 template <class T>
@@ -57,6 +59,7 @@ class Machine {
     std::string first_not_finite() const;
     std::string bad_ids() const { return bad_ids_ < 0 ? "" : program().values[bad_ids_].name; }
     Done epoch(const Epoch& e);
+    Done last;                                   // of the last epoch, also when an interrupt ended it
     long bytes() const;
     int members() const { return members_; }
 
@@ -79,6 +82,9 @@ class Machine {
     std::vector<std::int64_t> integers_;
     int now_ = 0;                                                // which of the two holds the current parameters
     int bad_ids_ = -1;
+    double together_ = 0, alone_ = 0;                            // seconds a step, as last measured
+    long since_trial_ = 0;
+    bool tried_together_ = false;
 
     std::vector<long> lengths(const std::map<std::string, long>& extents) const;
     void choose(std::vector<long> lengths, int members = 0);     // 0: as many as are worth it
@@ -88,7 +94,8 @@ class Machine {
     void gather(const Epoch& e, long start, long count, Context<T>& c);
     void gather_one(const Value& value, const Layout& l, const Source& s, const std::int64_t* rows, long low, long high);
     void draw(const Epoch& e, const std::int64_t* rows, long low, long high);
-    void train(const Epoch& e, Done& done, int member, int members, Barrier& barrier, struct Shared& shared);
+    void train(const Epoch& e, Done& done, int member, int members, long first, long behind, Barrier& barrier, struct Shared& shared);
+    void stretch(const Epoch& e, Done& done, int wanted, long first, long behind, struct Shared& shared);
     const T* place(const Layout& l) const;
 };
 

@@ -19,7 +19,7 @@ class Barrier {
             turn_.notify_all();
             return;
         }
-        for (int spin = 0; spin < 4000; spin++) {
+        for (int spin = 0; spin < 1000; spin++) {
             if (turn_.load(std::memory_order_acquire) != turn) return;
             pause();
         }

@@ -161,7 +161,8 @@ def test_a_step_that_is_not_finite_is_named_and_not_applied():
 
 
 def test_an_interrupt_leaves_the_last_complete_step(monkeypatch):
-    model, twin, calls = classifier(), classifier(), []
+    network, calls = Network("4 | 8 tanh | 2 softmax", loss="cross_entropy"), []
+    model, twin = (network.build(seed=2, dtype="float64", engine="reference") for _ in range(2))
 
     class Interrupted(reference.Run):
         def update(self):

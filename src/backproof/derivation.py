@@ -50,6 +50,7 @@ class Derivation:
     def __init__(self, sweep, seeds, wrt, network=None, mean_over=SAMPLE, symbol=None):
         self.sweep, self.system, self.seeds = sweep, sweep.system, dict(seeds)
         self.wrt, self.network, self.mean_over, self.symbol = list(wrt), network, mean_over, symbol
+        self._instances = {}
 
     @classmethod
     def of(cls, system, seeds, wrt, *, network=None, mean_over=SAMPLE, symbol=None):
@@ -91,15 +92,17 @@ class Derivation:
 
         Forward lines are compared with the reference engine, derivatives with the complex step; ``how`` as for ``lines``.
         """
-        lines, instances = self.lines(**how) if lines is None else lines, {}
-        for line in lines:
-            system = line.system or self.system
-            if id(system) not in instances:
-                instances[id(system)] = Instance(system, {k: v for k, v in self.seeds.items() if k in system}, self.mean_over, seed)
-                for pair in self.strengths.values():
-                    instances[id(system)].values.update({name: float(value) for name, value in pair})
-        return {line.number: max(_error(line, side, instances[id(line.system or self.system)]) for side in line.sides)
+        lines = self.lines(**how) if lines is None else lines
+        return {line.number: max(_error(line, side, self.instance(line.system or self.system, seed)) for side in line.sides)
                 for line in lines}
+
+    def instance(self, system, seed):
+        """The random instance of a system under a seed; made once, as measuring derivatives is the dear part of a check."""
+        if (id(system), seed) not in self._instances:
+            made = Instance(system, {k: v for k, v in self.seeds.items() if k in system}, self.mean_over, seed)
+            made.values.update({name: float(value) for pair in self.strengths.values() for name, value in pair})
+            self._instances[id(system), seed] = made
+        return self._instances[id(system), seed]
 
     # ------------------------------------------------------------------------------------------------ with numbers
 

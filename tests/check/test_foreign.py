@@ -53,6 +53,30 @@ def test_a_torch_function_of_several_tensors_passes(torch):
     assert check_gradients(lambda x, w: (torch.tanh(x @ w) ** 2).sum(), at=(torch.randn(5, 4), torch.randn(4, 2)))
 
 
+def test_a_mistake_inside_a_torch_module_is_named_by_its_twin(torch):
+    class Slope(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, z):
+            a = torch.tanh(z)
+            ctx.save_for_backward(a)
+            return a
+
+        @staticmethod
+        def backward(ctx, upstream):
+            a, = ctx.saved_tensors
+            return upstream * (1 - torch.tanh(a) ** 2)
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.hidden, self.out = torch.nn.Linear(4, 3), torch.nn.Linear(3, 2)
+
+        def forward(self, x):
+            return self.out(Slope.apply(self.hidden(x)))
+    report = check_gradients(Net(), torch.randn(5, 4), torch.randn(5, 2), loss=torch.nn.MSELoss(), like="4 | 3 tanh | 2")
+    assert report.verdict == "fail" and [c.key for c in report.causes] == ["f'(a) for f'(z)"], report
+
+
 def custom(jax, back):
     """JAX's documentation's example of custom_vjp, f(x, y) = sin(x) y, with a backward pass of ours."""
     jnp = jax.numpy

@@ -74,7 +74,7 @@ def test_one_wrong_entry_of_a_large_tensor_is_found_by_bisection():
 
 
 @pytest.mark.parametrize("bad, note", [(lambda g: np.full_like(g, np.nan), "not finite"), (lambda g: g[:, 0], "shape"),
-                                       (lambda g: None, "missing")])
+                                       (lambda g: None, "missing"), (lambda g: g + 1j, "complex")])
 def test_what_is_no_gradient_fails_and_says_so(bad, note):
     report = check_gradients((loss, lambda t: {**gradient(t), "W": bad(gradient(t)["W"])}), at=POINT)
     assert report.verdict == "fail" and report.block("W").note == note and report.block("b").verdict == "pass"

@@ -110,6 +110,7 @@ std::vector<T> train(const Script& s, int threads) {
     std::vector<std::int64_t> rows(static_cast<std::size_t>(data));
     for (long r = 0; r < data; r++) rows[static_cast<std::size_t>(r)] = (r * 7) % data;
     e.rows = rows.data(), e.count = data, e.batch = 10, e.extents = s.extents, e.samples = "N";
+    e.originals = e.rows;
     e.key[0] = 1, e.key[1] = 2, e.loss = s.loss, e.objective = s.objective;
     for (e.epoch = 0; e.epoch < 2; e.epoch++)
         if (m.epoch(e).steps != 3) { std::fprintf(stderr, "a step failed\n"); std::exit(3); }

@@ -5,6 +5,7 @@
 The files are read by people: docs/articles.md sets the formulas of each article beside them.
 """
 
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def derivation(name):
     return Network(spec, loss=loss, **options).derive(**how)
 
 
+@lru_cache(None)
 def prints(name):
     """{file name: [(heading, text)]}: every option in text, and each of its values in every other format."""
     made, files = derivation(name), {}

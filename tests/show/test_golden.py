@@ -1,7 +1,7 @@
 """The articles' own networks in every form, layout, notation, format and language: the prints that people have read."""
 
 import pytest
-from show.published import GOLDEN, NETWORKS, joined, prints, without_errors
+from show.published import EXTENSIONS, GOLDEN, NETWORKS, joined, prints, without_errors
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -12,5 +12,5 @@ def test_the_article_s_network_prints_as_it_was_read(name):
 
 
 def test_no_golden_file_is_left_over():
-    made = {file for name in NETWORKS for file in prints(name)}
+    made = {f"{name}.{extension}" for name in NETWORKS for extension in EXTENSIONS.values()}
     assert {path.name for path in GOLDEN.iterdir()} == made

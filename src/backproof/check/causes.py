@@ -53,7 +53,7 @@ def elementwise_layer(target, analytic, numeric, precision=CLOSE):
 
 def explanation(a, n, theta, facts, precision, tensors):
     """(key, values) of what a is to n, or None."""
-    if a is None or n is None:
+    if a is None or n is None or np.iscomplexobj(a):
         return None
     a = np.asarray(a, float)
     if a.shape != n.shape:

@@ -28,6 +28,7 @@ from .twin import Extras, build, frozen_objective
 __all__ = ["assert_gradients", "check_gradients"]
 
 TOLERANCE = {"complex step": 1e-9, "Richardson": 1e-8, "single precision": 1e-4}     # of foreign code, whose own rounding we do not know
+FLOOR = {"complex step": 1e-10, "Richardson": 1e-5, "single precision": 1e-3}   # of the largest tensor: a zero by cancellation
 LOOSE = 1e-6                                               # where the oracle's own error forbids the tighter one
 DIRECTIONS, SAMPLES, ENTRIES = 3, 20, 2000
 
@@ -193,9 +194,9 @@ class _Examination:
         self.analytic, self.numeric = target.gradient(oracle.fresh()), {}
         share = seconds / max(1, len(target.point))
         self.allowed = min(ENTRIES, max(SAMPLES, int(share / max(oracle.cost, 1e-9))))
-        sound = {name: np.asarray(g, np.float64) for name, g in self.analytic.items()
+        sound = {name: np.asarray(np.real(g), np.float64) for name, g in self.analytic.items()
                  if np.shape(g) == target.point.get(name, np.empty(0)).shape and np.isfinite(g).all()}
-        self.floor = max(block_scales(sound, loss=oracle.value, theta=target.point).values(), default=0.0) * 1e-10
+        self.floor = max(block_scales(sound, loss=oracle.value, theta=target.point).values(), default=0.0) * FLOOR[oracle.name]
 
     def slope(self, name):
         """The slope of the Taylor remainder along a random direction of the tensor; NaN where there is none to be had."""
@@ -222,10 +223,11 @@ class _Examination:
         parameter = self.target.point[name]
         gradient = self.analytic.get(name)
         broken = "missing" if gradient is None else "shape" if np.shape(gradient) != parameter.shape else \
+            "complex" if np.iscomplexobj(gradient) and np.imag(gradient).any() else \
             "not finite" if not np.isfinite(gradient).all() else None
         if broken:
             return Block(name, parameter.shape, "fail", np.inf, self.tolerance, None, method=self.oracle.name, note=broken)
-        gradient = np.asarray(gradient, np.float64)
+        gradient = np.asarray(np.real(gradient), np.float64)
         if parameter.size <= self.allowed:
             indices = np.arange(parameter.size)
         else:
@@ -263,6 +265,9 @@ class _Examination:
         scale = max(float(size), self.floor, rounding, 1e-300)
         gap, error = np.abs(analytic - numeric), error + self.target.noise
         found, tolerance, note = self.verdict(analytic, numeric, error, scale)
+        if found == "fail" and np.linalg.norm(gap) <= 1e-4 * scale:      # so small a gap may be noise of the loss itself
+            error = self.oracle.spread(name, indices, numeric, error) + self.target.noise
+            found, tolerance, note = self.verdict(analytic, numeric, error, scale)
         if found != "pass":
             at_kink = self.subgradients(name, indices, analytic, numeric, error, scale)
             if at_kink.any():

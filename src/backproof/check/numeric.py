@@ -77,6 +77,18 @@ class Oracle:
         values, errors = richardson(self.loss, self.point, names=[name], entries={name: indices})
         return values[name], errors[name]
 
+    def spread(self, name, indices, values, errors):
+        """The errors, enlarged to how far the same derivatives by other steps lie apart: noise of the loss shows there."""
+        if self.name != "Richardson":
+            return errors
+        wider = np.array(errors)
+        for k, index in enumerate(indices):
+            unit = _unit(self.point[name].shape, index)
+            for factor in (0.6, 1.3, 1.9):
+                again, _ = richardson_directional(self.loss, self.point, {name: factor * unit})
+                wider[k] = max(wider[k], abs(again / factor - values[k]))
+        return wider
+
     def along(self, direction):
         """(derivative, error) along a direction."""
         if self.name == "complex step":

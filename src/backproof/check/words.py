@@ -40,6 +40,7 @@ WORDS = {
                     "位于拐点；该值介于左右斜率之间，是次梯度"),
     "nearby": ("a kink is close; checked at a point nearby", "附近有拐点；在邻近的点上检查"),
     "shape": ("the gradient has another shape than the parameter", "梯度的形状与参数不同"),
+    "complex": ("complex numbers", "是复数"),
     "not finite": ("not finite", "不是有限数"),
     "missing": ("no gradient was returned", "没有返回梯度"),
     # ------------------------------------------------------------------------------------------- notes of a report

@@ -256,12 +256,16 @@ class Session:
         self._given.update({name: np.array(array, self.dtype, order="C") for name, array in arrays.items()})
         self._trained = False
 
-    def steps(self, data, rows, batch_size, scalars, epoch, seed):
+    def steps(self, data, rows, batch_size, scalars, epoch, seed, done=None, originals=None):
         """One update for each ``batch_size`` of the rows, in their order; see the reference engine."""
         program, bound = self.program, self.bound
         rows = np.ascontiguousarray(rows, np.int64)
+        originals = rows if originals is None else np.ascontiguousarray(originals, np.int64)
+        total = Steps() if done is None else done
         if not len(rows):
-            return Steps()
+            return total
+        if len(originals) != len(rows):
+            raise ShapeError(f"{len(rows)} rows and {len(originals)} numbers of them in the whole training set")
         sources = {}
         for name, value in program.inputs.items():
             if name in data:
@@ -280,14 +284,19 @@ class Session:
                     if name in bound.value:
                         self.machine.feed(bound.value[name], array)
                 self._trained = True
-            done = self.machine.epoch(
-                {bound.value[name]: array for name, array in sources.items()}, rows, int(batch_size),
-                {bound.value[name]: np.ascontiguousarray(values, np.float64) for name, values in scalars.items()
-                 if name in bound.value}, extents, symbol, [int(k) for k in stream_key(seed, "dropout")], int(epoch),
-                bound.value[program.outputs["L"].value], bound.value[program.outputs["J"].value])
-        _refuse_ids(done.bad_ids)
-        failure = (done.failed_step, done.failed or "J") if done.failed_step >= 0 else None
-        return Steps(done.steps, done.samples, done.loss, done.objective, failure)
+            given = ({bound.value[name]: array for name, array in sources.items()}, rows, int(batch_size),
+                     {bound.value[name]: np.ascontiguousarray(values, np.float64) for name, values in scalars.items()
+                      if name in bound.value}, extents, symbol, [int(k) for k in stream_key(seed, "dropout")], int(epoch),
+                     bound.value[program.outputs["L"].value], bound.value[program.outputs["J"].value], originals,
+                     (total.done, total.samples, total.loss, total.objective))
+            try:
+                self.machine.epoch(*given)
+            finally:
+                last = self.machine.last
+                total.done, total.samples, total.loss, total.objective = last.steps, last.samples, last.loss, last.objective
+        _refuse_ids(last.bad_ids)
+        total.failure = (last.failed_step, last.failed or "J") if last.failed_step >= 0 else None
+        return total
 
 
 def _stored(value, array):

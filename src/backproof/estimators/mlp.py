@@ -321,10 +321,16 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
     def _named(self, kind):
         if not hasattr(self, "model_"):
             raise AttributeError(f"this {type(self).__name__} is not fitted yet")
-        return [self.model_._arrays[p.name] for p in self.model_.network.parameters if p.kind == kind]
+        return [self.model_._arrays[name] for name in self._names(kind)]
+
+    def _names(self, kind):
+        """The parameters of a kind that belong to dense layers, in order; layer norm has a shift of its own."""
+        found = self.model_.network.parameters
+        dense = {p.layer for p in found if p.kind == "weight"}
+        return [p.name for p in found if p.kind == kind and p.layer in dense]
 
     def _replace(self, kind, arrays):
-        names = [p.name for p in self.model_.network.parameters if p.kind == kind]
+        names = self._names(kind)
         if len(names) != len(arrays):
             raise OptionError(f"{len(arrays)} arrays for {len(names)} layers", fix=f"give {', '.join(names)}")
         self.model_.set_parameters(**dict(zip(names, arrays)))

@@ -29,6 +29,7 @@ class Instance:
         run = Run(lower(system, list(system.equations)), self.feeds)
         self.values = {**self.feeds, **run.outputs()}
         self.frozen, self.base = self.freeze()
+        self.frozen = self.frozen.restricted(list(seeds))
 
     def shape(self, axes):
         return [i.extent if isinstance(i.extent, int) else self.extents.setdefault(i.extent, 4) for i in axes]
@@ -106,7 +107,7 @@ class Instance:
     def perturbed(self, name):
         """The system with name + ε in the place of an equation, and the seeded scalars as equations."""
         system = self.frozen.copy()
-        if name not in self.feeds:
+        if name in system.equations:
             equation = system.equations[name]
             system.revise(name, expression=equation.expression + Variable("ε", equation.axes, "input"))
         for k, (scalar, seed) in enumerate(self.seeds.items()):

@@ -6,6 +6,7 @@ from ..calculus import Map, Ref
 from .compose import Composer, letters_for
 from .lines import unit_order
 from .notation import Namer
+from .text import text
 from .trees import axes_of
 from .words import phrase
 
@@ -75,7 +76,15 @@ class Sheet:
             edges[own.box(symbol), own.box(value)] = None
         right = tuple((composer.box(side.tree), self.note(side)) for side in line.sides)
         rules = tuple(phrase(key, self.style.language) for key in line.rules)
+        if line.equation.role == "penalty":
+            rules += tuple(self.strengths())
         return Row(line.number, composer.box(line.left), right, tuple(edges), rules, error, line)
+
+    def strengths(self):
+        """λ = 0.001: what the letters of the penalty stand for."""
+        namer = self.namer(self.derivation.system)
+        for name, value in dict.fromkeys(pair for pairs in self.derivation.strengths.values() for pair in pairs if pair[1]):
+            yield f"{text(namer.plain(name))} = {float(value):g}"
 
     def composer(self, namer, letters):
         return Composer(namer, letters, self.style.layout, self.style.shapes, self.style.language)

@@ -35,7 +35,8 @@ class Shared:
     rule: str
 
     def __str__(self):
-        return f"{self.symbol} = {self.formula} = {self.numbers}" + ("" if self.numbers == figure(self.value) else f" = {figure(self.value)}")
+        shown = list(dict.fromkeys([self.formula, self.numbers, figure(self.value)]))
+        return " = ".join([self.symbol, *shown])
 
 
 @dataclass(frozen=True)
