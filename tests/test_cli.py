@@ -200,3 +200,15 @@ def test_version_and_module(run):
 def test_every_error_class_has_its_exit_code():
     assert cli.exit_code(jobs.OutputProblem("x")) == 73
     assert cli.exit_code(MemoryError()) == 70
+
+
+def test_the_trace_and_the_report_of_a_saved_model_are_pages(run, tmp_path):
+    code, _, _ = run("train", "iris", "--target", "species", "--epochs", "3", "--out", str(tmp_path / "run"))
+    model, page = str(tmp_path / "run/model.safetensors"), tmp_path / "trace.html"
+    assert code == 0 and "<math" in (tmp_path / "run/report.html").read_text()
+    code, out, err = run("trace", model, "iris", "--row", "5", "--row", "77", "--out", str(page), "--language", "zh")
+    assert (code, out) == (0, "") and "2 rows traced" in err and '"rows":[5,77]' in page.read_text()
+    assert run("trace", model, "iris", "--out", str(page))[0] == 73                      # it exists
+    assert run("trace", model, "iris", "--row", "150", "--out", str(tmp_path / "other.html"))[0] == 65
+    code, out, _ = run("report", model, "iris", "--out", str(tmp_path / "report.html"))
+    assert code == 0 and "weight gain" in out and "classified rightly" in out

@@ -25,7 +25,7 @@ from .errors import EngineError, FileProblem, ModelFileError, OptionError, Range
 
 __all__ = ["Settings", "Outcome", "OutputProblem", "read_data", "train_table", "predict_table", "differentiate", "FILES"]
 
-FILES = ("model.safetensors", "history.jsonl", "predictions.csv", "summary.json")
+FILES = ("model.safetensors", "history.jsonl", "predictions.csv", "report.html", "summary.json")
 MEMORY = "run.json"                 # what was asked for, while there is something to go on with
 TABLE = "table"                     # the key of the model file under which the preprocessing travels
 CHECKED_ROWS = 5
@@ -248,7 +248,9 @@ def _fit(model, arrays, settings, batch_size, progress, checkpoints=None):
     """Train; True if it was interrupted, and then the model has the weights of the last complete step."""
     from .train.loop import Interrupted
 
-    watch = () if progress is None else (lambda record: bool(progress(record)),)
+    from .show.health import Health
+
+    watch = (Health(), *(() if progress is None else (lambda record: bool(progress(record)),)))
     more = {} if settings.optimizer == "lbfgs" else {"checkpoints": checkpoints}
     with _one_thread():
         try:
@@ -434,6 +436,10 @@ def _write_run(out, model, prepare, table, parts, arrays, summary):
         else:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(paths["predictions.csv"])               # of an earlier run: it would not belong to this model
+        part = next(name for name in ("test", "validation", "training") if name in arrays)
+        page = model.report(*arrays[part], class_names=None if prepare.task == "regression" else list(map(str, prepare.classes)),
+                            title=f"{summary['data']}: {part}").to_html()
+        write_atomically(paths["report.html"], [page.encode("utf-8", "backslashreplace")])
         text = json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         write_atomically(paths["summary.json"], [text.encode("utf-8", "backslashreplace")])
     return [path for name, path in paths.items() if name != "predictions.csv" or "test" in parts]

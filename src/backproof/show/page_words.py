@@ -19,6 +19,7 @@ PAGE_WORDS = {
     "unit": ("unit {0} of {1}", "{1} 的单元 {0}"), "input": ("input {0}", "输入 {0}"), "weight": ("weight {0}", "权重 {0}"),
     "bias": ("bias {0}", "偏置 {0}"), "parameter": ("parameter {0}", "参数 {0}"),
     "value": ("value", "值"), "terms": ("The terms of the sum", "求和各项"), "more": ("{0} more terms, together {1}", "另有 {0} 项，合计 {1}"),
+    "rest_samples": ("… and {0} samples that are not kept in this page", "……以及本页未保留的 {0} 个样本"),
     "per_sample": ("Per sample", "逐个样本"), "contribution": ("a·δ", "a·δ"), "mean": ("mean over {0} samples", "{0} 个样本的平均"),
     "decay": ("penalty's share", "惩罚项部分"), "gradient": ("gradient ∂J/∂w", "梯度 ∂J/∂w"),
     "update": ("a step of gradient descent", "一步梯度下降"), "rate": ("learning rate η", "学习率 η"),

@@ -30,7 +30,7 @@ def report(model, X, y=None, *, class_names=None, title=""):
         remembered = model.health
         health.begin(model)
         model.health = remembered
-    predicted = np.asarray(model.predict(X)) if not model.network.pairs and np.asarray(X, dtype=object).ndim else None
+    predicted = None if model.network.pairs else model.predict(X)
     return Report(model.network, model.history, health.moments, health.verdicts() + _overfit(model.history), predicted, y,
                   model.loss(X, y), model.objective(X, y), class_names, title)
 

@@ -19,6 +19,7 @@ function el(tag, attributes = {}, ...children) {
 }
 function sv(tag, attributes = {}, ...children) {
   const made = document.createElementNS(SVG, tag);
+  if (tag === "svg") made.style.minWidth = Math.round(.66 * attributes.width) + "px";       // smaller than that it scrolls
   for (const [key, value] of Object.entries(attributes)) if (value !== null) made.setAttribute(key, value);
   made.append(...children);
   return made;
@@ -244,7 +245,8 @@ function termTable(line, units) {
     const rest = rows.reduce((s, r) => s + r.value, 0) - order.reduce((s, r) => s + r.value, 0);
     table.append(el("tr", {}, el("td", { colspan: 4 }, say("more", rows.length - order.length, fmt(rest)))));
   }
-  table.append(el("tr", {}, el("th", {}, "Σ"), el("td"), el("td", { class: "n" }, el("b", {}, fmt(rows.reduce((s, r) => s + r.value, 0), 6))), el("td")));
+  if (sums.some(sum => !reader.whole(sum[1]))) table.append(el("tr", {}, el("td", { colspan: 4 }, say("rest_samples", D.extents.N - D.samples))));
+  else table.append(el("tr", {}, el("th", {}, "Σ"), el("td"), el("td", { class: "n" }, el("b", {}, fmt(rows.reduce((s, r) => s + r.value, 0), 6))), el("td")));
   return el("div", {}, el("h3", {}, say("terms")), el("div", { class: "scroll" }, table));
 }
 function stick(share) {
@@ -304,6 +306,7 @@ function weightPanel(pick) {
     few.forEach((r, n) => { const first = inner.length ? null : r.e;
       table.append(el("tr", {}, el("td", {}, say("row", D.rows[n])), el("td", { class: "sub" }, ...(first ? reader.inline(sum[2], first, 1) : reader.inline(["sum", inner, sum[2]], r.e, 1))), el("td", { class: "n", "data-sample-term": String(r.value) }, "= " + fmt(r.value)), el("td", {}, stick(r.value / top)))); });
     if (few.length < rows.length) table.append(el("tr", {}, el("td", { colspan: 4 }, say("more", rows.length - few.length, fmt(rows.slice(LOTS).reduce((s, r) => s + r.value, 0))))));
+    if (D.samples < D.extents.N) table.append(el("tr", {}, el("td", { colspan: 4 }, say("rest_samples", D.extents.N - D.samples))));
     box.append(el("h3", {}, say("per_sample") + ": " + say("contribution")), el("div", { class: "scroll" }, table));
     const mean = rows.reduce((s, r) => s + r.value, 0) / D.extents.N;
     if (D.samples === D.extents.N) {
@@ -362,7 +365,6 @@ function edgeValue(map, i, j, c, below) {
   return D.adjoints[map.target] ? w * here(D.adjoints[map.target], [j]) : NaN;
 }
 const columnsWide = () => D.columns.length <= 3 ? 250 : D.columns.length <= 4 ? 215 : 175;
-const svgSize = (width, height, grow = 1) => ({ viewBox: `0 0 ${width} ${height}`, width: Math.round(width * grow), height: Math.round(height * grow) });
 const inNode = x => { const text = fmt(x, 3); return text.length > 6 ? fmt(x, 1) : text; };
 const incident = (column, j) => S.pick && S.pick.kind === "unit" && S.pick.column === column && S.pick.j === j;
 function drawNetwork() {
@@ -374,7 +376,9 @@ function drawNetwork() {
   if (layer >= 0) svg.append(sv("rect", { class: "band", x: X(layer) - 48, y: 2, width: 96, height: height - 4, rx: 8 }));
   columns.forEach((c, k) => {
     const below = columns[k - 1], map = c.maps[Math.min(S.gate[k] || 0, c.maps.length - 1)];
-    if (!below || !map || !array(map.weight)) { if (below) svg.append(sv("line", { x1: X(k - 1) + 26, x2: X(k) - 26, y1: Y(k, (rows[k] - 1) / 2), y2: Y(k, (rows[k] - 1) / 2), stroke: "var(--line)", "stroke-width": 2, "stroke-dasharray": "2 4" })); return; }
+    if (!below || !map || !array(map.weight)) { const pairs = !below ? [] : below.count === c.count && c.count <= FOLD && below.kind !== "input" ? range(c.count) : [(rows[k] - 1) / 2];
+      for (const j of pairs) svg.append(sv("line", { x1: X(k - 1) + 26, x2: X(k) - 26, y1: pairs.length > 1 ? Y(k - 1, j) : Y(k, j), y2: Y(k, j), stroke: "var(--soft)", "stroke-opacity": .6, "stroke-width": 1.5, "stroke-dasharray": "2 4" }));
+      return; }
     if (c.count > FOLD || below.count > FOLD || c.count * below.count > 400) {
       const y = height / 2, norm = Math.sqrt(array(map.weight).data.reduce((s, w) => s + w * w, 0));
       const band = sv("g", { class: "node", tabindex: 0, role: "button", "aria-label": say("open_heat", map.weight) }, sv("path", { d: `M${X(k - 1) + 40} ${Y(k - 1, -0.3)} L${X(k) - 40} ${Y(k, -0.3)} L${X(k) - 40} ${Y(k, rows[k] - .7)} L${X(k - 1) + 40} ${Y(k - 1, rows[k - 1] - .7)}Z`, fill: "var(--soft)", "fill-opacity": .12, stroke: "var(--line)" }),
