@@ -1,4 +1,4 @@
-"""The commands: backproof train, predict, evaluate, describe, init, export, derive. They read options, call `jobs` and print.
+"""The commands: backproof train, predict, evaluate, check, exercise, grade, trace, report, describe, init, export, derive. They read options, call `jobs` and print.
 
 Results go to stdout, everything else to stderr. Exit codes: 0; 2 usage; 65 data; 66 an input file; 70 engine; 73 an
 output that cannot be created; 130 interrupted; 141 stdout closed; 143 terminated. No traceback is shown without --debug.
@@ -332,6 +332,92 @@ def report(
                             say=lambda text: talk.say(f"note: {text}"))
         print(made.to_text(language))
         talk.say(f"written to {_plain(out)}")
+
+
+@app.command()
+def check(
+    target: Annotated[str | None, typer.Argument(metavar="TARGET", help="module:function (or file.py:function) that returns (loss, "
+                                                 "gradients), a pair, a layer or a model; or a model.safetensors")] = None,
+    data: Annotated[str | None, typer.Argument(metavar="[DATA]", help="for a model file: the table it is checked on")] = None,
+    loss: Annotated[str | None, typer.Option(help="module:function of the loss, with --grad")] = None,
+    grad: Annotated[str | None, typer.Option(help="module:function of the gradient, with --loss")] = None,
+    at: Annotated[str | None, typer.Option(help="module:name of the parameters; none: the function's defaults")] = None,
+    x: Annotated[str | None, typer.Option("--x", help="module:name of the inputs")] = None,
+    y: Annotated[str | None, typer.Option("--y", help="module:name of the targets")] = None,
+    like: Annotated[str | None, typer.Option(help='a twin that names causes, "3 | 3 sigmoid | 1"')] = None,
+    update: Annotated[float | None, typer.Option(help="the learning rate of a step that exposes no gradient")] = None,
+    rows: Annotated[int, typer.Option(help="rows of DATA to check a model on")] = 5,
+    cost: Annotated[bool, typer.Option("--cost", help="measure what the gradient costs by backpropagation and by differences")] = False,
+    html: Annotated[str | None, typer.Option(help="write the report as a page, too")] = None,
+    seed: Annotated[int | None, typer.Option(help="of the random directions; none: fresh ones")] = None,
+    language: Annotated[str, typer.Option(help="en or zh")] = "en",
+    as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON")] = False,
+    force: Force = False, debug: Debug = False,
+):
+    """Is this the gradient of this loss, and if not, what is wrong? Exit code 0: pass, 1: fail, 2: inconclusive."""
+    with _answering(debug):
+        from .check.command import check_functions, cost_of, load
+
+        _chosen("language", language, ("en", "zh"))
+        if target is not None and target.endswith(".safetensors"):
+            from .jobs import check_saved
+            outcome = check_saved(target, data, rows=rows, language=language, seed=seed, cost=cost)
+        elif cost:
+            point = None if at is None else load(at)
+            outcome = cost_of(load(target) if target else (load(loss), load(grad)), None if x is None else load(x),
+                              None if y is None else load(y), at=point)
+        else:
+            outcome = check_functions(target, loss=loss, grad=grad, at=at, X=x, y=y, like=like, update=update, seed=seed,
+                                      language=language)
+        if html is not None:
+            _write(html, outcome.html, force)
+        print(json.dumps(outcome.data, ensure_ascii=False) if as_json else outcome.text)
+        raise typer.Exit(outcome.exit_code)
+
+
+@app.command()
+def exercise(
+    spec: Annotated[str, typer.Argument(metavar="SPEC", help='a network, "3 | 3 sigmoid | 1"')],
+    loss: Annotated[str, typer.Option(help="its loss")] = "squared_error",
+    l2: Annotated[float, typer.Option(help="its weight decay")] = 0.0,
+    bug: Annotated[bool, typer.Option("--bug/--blanks", help="one planted mistake, or lines left out")] = True,
+    seed: Annotated[int, typer.Option(help="which mistake, which lines")] = 0,
+    out: Annotated[str, typer.Option(help="the Python file to write; - for stdout")] = "-",
+    force: Force = False, debug: Debug = False,
+):
+    """Write a NumPy training step with one mistake to find, or with blanks to fill; `backproof grade` marks it."""
+    with _answering(debug):
+        from .check import exercises
+
+        text = exercises.exercise(spec, loss=loss, l2=l2, seed=seed, kind="bug" if bug else "blanks")
+        if out == "-":
+            print(text)
+        else:
+            _write(out, text, force)
+
+
+@app.command()
+def grade(
+    answer: Annotated[str, typer.Argument(metavar="FILE", help="an answer to an exercise; it is run")],
+    language: Annotated[str, typer.Option(help="en or zh")] = "en",
+    as_json: Annotated[bool, typer.Option("--json", help="print the marks as JSON")] = False,
+    debug: Debug = False,
+):
+    """Mark an answer to an exercise line by line. Exit code 0: every line is right, else 1."""
+    with _answering(debug):
+        from .check import exercises
+
+        _chosen("language", language, ("en", "zh"))
+        outcome = exercises.grade(answer, language)
+        print(json.dumps(outcome.data, ensure_ascii=False) if as_json else outcome.text)
+        raise typer.Exit(outcome.exit_code)
+
+
+def _write(path, text, force):
+    """Write a text file; one that exists is replaced only where that was asked for."""
+    from .jobs import write_text
+
+    write_text(path, text, force)
 
 
 @app.command()

@@ -385,6 +385,17 @@ def _output():
         raise OutputProblem(problem.what, where=problem.where, fix=problem.fix, state=problem.state) from None
 
 
+def write_text(out, text, force=False):
+    """Write a page or a program, whole or not at all; a file that exists is refused unless forced."""
+    from .data.messages import shown
+    from .train.files import write_atomically
+
+    if os.path.lexists(out) and not force:
+        raise OutputProblem(f"{shown(str(out), 200)} exists", fix="another --out, or --force to replace it", state="nothing was written")
+    with _output():
+        write_atomically(out, [text.encode("utf-8", "backslashreplace")])
+
+
 def _claim(out, force, data):
     """Make the directory of a run; True if it was not there. One that holds something is refused unless forced."""
     from .data.messages import shown
@@ -488,6 +499,20 @@ def load_table_model(path):
         raise ModelFileError("the network does not fit the preprocessing in the file", where=where,
                              fix="save the model again from the training run")
     return model, prepare
+
+
+def check_saved(model, data, *, rows=5, language="en", seed=None, cost=False, reading=None):
+    """Check the gradients of a saved model on rows of a table (or measure what they cost); returns the Outcome."""
+    from .check.command import check_model, cost_of
+
+    if data is None:
+        raise OptionError("a saved model is checked on data", fix="backproof check model.safetensors table.csv")
+    model, prepare = load_table_model(model)
+    table = _read_for(prepare, data, reading or {}, target=True)
+    table = table.select(range(min(rows, len(table)))) if rows else table
+    X, y = prepare.transform(table, notice=lambda text: None), prepare.target_transform(table)
+    with _one_thread():
+        return cost_of(model, X, y) if cost else check_model(model, X, y, rows=0, language=language, seed=seed)
 
 
 def predict_table(model, data, *, out="-", probabilities=False, force=False, reading=None, say=None):
