@@ -13,7 +13,7 @@ from backproof.show.lines import lines_of
 from backproof.show.notation import NOTATIONS
 from backproof.show.trees import Plus, Quotient, Symbol, Transpose, rewrite
 
-HOLDS = 1e-11
+HOLDS = 1e-9
 
 
 def worst(derivation, **style):

@@ -47,7 +47,7 @@ class Row:
         return self.error is None or self.error <= TOLERANCE
 
 
-TOLERANCE = 1e-10
+TOLERANCE = 1e-8                # far above what cancellation leaves of rounding, far below any mistake
 NOTES = {"written": "", "chain": "", "runs": "", "stable": "side_stable", "slope": "side_slope", "substitute": "side_substitute",
          "cancel": "side_cancel", "fact": "side_fact", "expand": "side_expand"}
 
