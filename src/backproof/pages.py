@@ -1,4 +1,4 @@
-"""Pages of a saved model and a table: the trace of chosen rows, the report. What the commands ``trace`` and ``report`` call."""
+"""Pages of a saved model and a table, which the commands ``trace`` and ``report`` call."""
 
 import os
 
@@ -7,19 +7,29 @@ from .jobs import OutputProblem, _one_thread, _output, _read_for, _refuse_same, 
 
 __all__ = ["report_table", "trace_table"]
 
-ROWS = 8                                # traced where none are asked for
+ROWS = 8  # traced where none are asked for
 
 
 def trace_table(model, data, *, rows=(), out="trace.html", language="en", force=False, reading=None, say=None):
-    """Write the trace page of rows of a table (numbered from 0, as in predictions.csv; none: the first eight); returns the Trace."""
+    """Write the trace page of rows of a table (from 0, as in predictions.csv; none: the first eight); returns the Trace."""
     network, prepare, table, X, y = _loaded(model, data, out, force, reading, say)
     rows = list(rows) or list(range(min(ROWS, len(table))))
     beyond = [row for row in rows if not 0 <= row < len(table)]
     if beyond:
-        raise DataError(f"there is no row {beyond[0]}", where=f"{data}: {len(table):,} rows", fix=f"a number from 0 to {len(table) - 1}")
+        raise DataError(
+            f"there is no row {beyond[0]}",
+            where=f"{data}: {len(table):,} rows",
+            fix=f"a number from 0 to {len(table) - 1}",
+        )
     with _one_thread():
-        trace = network.trace(X[rows], y[rows], rows=rows, feature_names=list(map(str, prepare.features)),
-                              class_names=_classes(prepare), title=f"{os.path.basename(str(data))}: {network.network.spec}")
+        trace = network.trace(
+            X[rows],
+            y[rows],
+            rows=rows,
+            feature_names=list(map(str, prepare.features)),
+            class_names=_classes(prepare),
+            title=f"{os.path.basename(str(data))}: {network.network.spec}",
+        )
     _write(out, trace.to_html(language=language))
     return trace
 
@@ -43,10 +53,19 @@ def _loaded(model, data, out, force, reading, say):
     _refuse_same(out, data, model)
     if os.path.lexists(out) and not force:
         from .data.messages import shown
-        raise OutputProblem(f"{shown(str(out), 200)} exists", fix="another --out, or --force to replace it", state="nothing was written")
+
+        raise OutputProblem(
+            f"{shown(str(out), 200)} exists", fix="another --out, or --force to replace it", state="nothing was written"
+        )
     network, prepare = load_table_model(model)
     table = _read_for(prepare, data, reading or {}, target=True)
-    return network, prepare, table, prepare.transform(table, notice=say or (lambda text: None)), prepare.target_transform(table)
+    return (
+        network,
+        prepare,
+        table,
+        prepare.transform(table, notice=say or (lambda text: None)),
+        prepare.target_transform(table),
+    )
 
 
 def _write(out, page):
