@@ -6,7 +6,7 @@ STAMP   := .venv/.installed
 QUIET   := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 WORKERS ?= 2
 
-.PHONY: demo test test-long clean
+.PHONY: demo test test-long bench clean
 
 demo: $(STAMP)
 	$(PY) -m backproof.demo
@@ -16,6 +16,9 @@ test: $(STAMP)
 
 test-long: $(STAMP)
 	$(QUIET) $(PY) -m pytest -n $(WORKERS) -m "long"
+
+bench: $(STAMP)
+	$(PY) bench
 
 $(STAMP): pyproject.toml CMakeLists.txt $(wildcard native/*)
 	@test -n "$(PYTHON)" || { echo "no python3 found: install Python 3.11 or newer"; exit 1; }

@@ -9,6 +9,10 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <time.h>
+
+#include <thread>
+
 #include "builder.hpp"
 #include "machine.hpp"
 
@@ -148,6 +152,23 @@ NB_MODULE(_native, m) {
     m.def("instruction_sets", &instruction_sets);
     m.def("force_instruction_set", &force_instruction_set);
     m.def("set_worth_a_thread", [](double work) { worth_a_thread = work; });
+    m.def("peak", [](int threads) {                                   // operations a second of registers alone, float32
+        nb::gil_scoped_release release;
+        std::vector<double> rate(static_cast<std::size_t>(threads));
+        std::vector<std::thread> team;
+        for (double& r : rate)
+            team.emplace_back([&r] {                                      // by the thread's own clock: others may be at work
+                timespec from, to;
+                clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+                const double done = kernels<float>().chains(20'000'000);
+                clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+                r = done / (static_cast<double>(to.tv_sec - from.tv_sec) + 1e-9 * static_cast<double>(to.tv_nsec - from.tv_nsec));
+            });
+        for (auto& t : team) t.join();
+        double all = 0;
+        for (const double r : rate) all += r;
+        return all;
+    });
     m.def("processors", &Team::processors);
     m.attr("FIRST") = FIRST;
     m.attr("LAST") = LAST;

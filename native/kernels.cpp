@@ -42,6 +42,30 @@ bool finite(const T* rows, long count) {
     return good;
 }
 
+// what the processor can do at most: the benchmark's measure
+template <class T>
+double chains(long turns) {
+    Vec<T> sum[12];
+#pragma GCC unroll 12
+    for (int j = 0; j < 12; j++) sum[j] = splat(T(j));
+    Vec<T> a = splat(T(0.999)), b = splat(T(1e-3));
+    for (long k = 0; k < turns; k++) {
+#pragma GCC unroll 12
+        for (int j = 0; j < 12; j++) {
+            sum[j] = fma(sum[j], a, b);
+            #if defined(__x86_64__)
+            asm volatile("" : "+v"(sum[j]));
+#else
+            asm volatile("" : "+w"(sum[j]));
+#endif
+                            // or the chains would be seen to be alike
+        }
+    }
+    Vec<T> all = sum[0];
+    for (int j = 1; j < 12; j++) all += sum[j];
+    return all[0] == 0 ? 0 : 2.0 * 12 * static_cast<double>(lanes<T>) * static_cast<double>(turns);
+}
+
 // exchanges the off-diagonal squares of size `half` within squares of twice that size
 template <class T, int half>
 inline void exchange_squares(Vec<T>* row) {
@@ -83,7 +107,7 @@ void transpose(T* to, long to_row, const T* from, long from_row) {
 template <class T>
 constexpr Kernels<T> table = {words<T>, sizeof words<T> / sizeof words<T>[0], widest, product<T, false>, product<T, true>,
                               fold_rows<T, true>, fold_rows<T, false>, each_row<T, true>, each_row<T, false>, finite<T>,
-                              transpose<T>};
+                              chains<T>, transpose<T>};
 
 const Kernels<float>& of_float() { return table<float>; }
 const Kernels<double>& of_double() { return table<double>; }

@@ -53,6 +53,7 @@ struct Kernels {
     void (*each_sum)(T* into, const T* rows, long count);                   // into (count, W) += rows
     void (*each_max)(T* into, const T* rows, long count);
     bool (*finite)(const T* rows, long count);
+    double (*chains)(long turns);                                           // 16 chains of multiply-adds in registers; operations done
     void (*transpose)(T* to, long to_row, const T* from, long from_row);    // W x W; rows to_row and from_row apart
 };
 

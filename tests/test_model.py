@@ -171,6 +171,7 @@ def test_an_interrupt_leaves_the_last_complete_step(monkeypatch):
             if len(calls) == 4:
                 raise KeyboardInterrupt
             return new
+    model.engine = twin.engine = reference
     monkeypatch.setattr(reference, "Run", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y, epochs=1, batch_size=8, shuffle=False)

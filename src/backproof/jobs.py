@@ -11,6 +11,7 @@ preprocessing, the weights and the baseline. The validation rows decide when to 
 import contextlib
 import csv
 import io
+import itertools
 import json
 import math
 import os
@@ -507,23 +508,62 @@ def predict_table(model, data, *, out="-", probabilities=False, force=False, rea
             from .data.messages import shown
             raise OutputProblem(f"{shown(str(out), 200)} exists", fix="another --out, or --force to replace it",
                                 state="nothing was written")
-    table = _read_for(prepare, data, reading or {})
-    X = prepare.transform(table, notice=say)
-    with _one_thread():
-        predicted = network.predict(X)
-    header, columns = ["prediction"], [_answers(prepare, predicted)]
-    if probabilities:
-        header += [f"probability_{label}" for label in prepare.classes]
-        columns += [[format(p, ".9g") for p in column] for column in predicted.T]
-    content = _csv([header, *zip(*columns)])
+    tables = _chunks_for(prepare, data, reading or {})
+    first = next(tables)                                      # what is wrong at once is said before anything is written
+    told, counts = set(), []
+
+    def lines():
+        header = ["prediction"] + ([f"probability_{label}" for label in prepare.classes] if probabilities else [])
+        yield _csv([header])
+        for table in itertools.chain([first], tables):
+            X = prepare.transform(table, notice=lambda text: text in told or told.add(text) or say(text))
+            with _one_thread():
+                predicted = network.predict(X)
+            columns = [_answers(prepare, predicted)]
+            if probabilities:
+                columns += [[format(p, ".9g") for p in column] for column in predicted.T]
+            counts.append(len(table))
+            yield _csv(zip(*columns))
     if out == "-":
-        sys.stdout.write(content.decode())
+        for part in lines():
+            sys.stdout.write(part.decode())
         sys.stdout.flush()
     else:
-        from .train.files import write_atomically
-        with _output():
-            write_atomically(out, [content])
-    return len(table)
+        _write_parts(out, lines())
+    return sum(counts)
+
+
+def _write_parts(out, parts):
+    """Write a file part by part beside its place, and put it in place when it is complete."""
+    from .data.messages import shown
+
+    temporary = f"{out}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "xb") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, out)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        if not isinstance(error, OSError) or isinstance(error, FileProblem):
+            raise
+        raise OutputProblem(f"the file cannot be written: {error.strerror}", where=shown(str(out), 200), fix="choose another --out",
+                            state="nothing was written") from None
+
+
+def _chunks_for(prepare, data, reading):
+    """The tables of a prediction, one part of the file after the other, typed as in training."""
+    from .data.builtin import BUILTIN
+
+    if data in BUILTIN:
+        yield _read_for(prepare, data, reading)
+        return
+    from .data.tables import read_chunks
+
+    yield from read_chunks(data, types=prepare.types, **reading)
 
 
 def _read_for(prepare, data, reading, target=False):

@@ -69,7 +69,7 @@ def test_b3_both_mistakes_are_named_through_the_update_alone():
             return {f"{n}{l}": new[n][l] for l in range(layers - 1) for n in "wb"}
 
         spec = "3 | " + " | ".join(["3 sigmoid"] * (layers - 1)) + ", squared_error"
-        report = check_gradients((loss, step), x, x.copy(), at=point, update=program.rate, like=spec)
+        report = check_gradients((loss, step), x, x.copy(), at=point, update=program.rate, like=spec, seconds=300)
         assert report.verdict == "fail"
         assert {"f(z)f(1-z)", "one number for a row"} <= {n for c in report.causes for n in c.names}, report
 

@@ -166,3 +166,13 @@ def test_a_hundred_thousand_parameters_take_seconds_and_no_jacobian():
     finally:
         tracemalloc.stop()
     assert report and report.block("W").looked < 100 and peak < 40 * 8 * 330 * 300
+
+
+@pytest.mark.parametrize("cast", [lambda v: v, float])
+def test_a_tensor_that_cancels_to_zero_is_no_false_alarm(cast):
+    def cancelling(p):
+        return cast((p["W"] ** 2).sum() + (X @ p["c"] - X @ p["c"] * (1 + 1e-16)).sum())
+    at = {"W": np.ones(4), "c": RNG.normal(size=(4, 2))}
+    for noise in (0.0, 3e-17):
+        assert check_gradients((cancelling, lambda p, e=noise: {"W": 2 * p["W"], "c": np.full((4, 2), e)}), at=at)
+    assert not check_gradients((cancelling, lambda p: {"W": 2 * p["W"], "c": np.full((4, 2), 1e-6)}), at=at)

@@ -78,19 +78,22 @@ def explain(twin, theta, wanted, extras, noise=0.0, seconds=20.0):
         return {p for p in wanted if given[p].shape == wanted[p].shape
                 and np.linalg.norm(given[p] - wanted[p]) <= allowed[p]}
 
-    sweep, chosen, also, matched = twin.sweep, [], [], right(gradients)
+    sweep, chosen, also, matched, reach = twin.sweep, [], [], right(gradients), {}
     if len(matched) == len(wanted):
         return None
     while len(chosen) < DEPTH and time.monotonic() < deadline:
-        ranked = []
-        for mutant in mutants(sweep):
-            given = _evaluated(twin, mutant, theta, values, extras, sweep)
-            if given is None:
-                continue
-            now = right({**gradients, **given})
-            if len(now) > len(matched) and matched <= now:
-                ranked.append((len(now), mutant, now, given))
-            if time.monotonic() > deadline:
+        candidates, ranked = mutants(sweep), []
+        # the others would spoil what is right; they are tried where these explain nothing
+        likely = [m for m in candidates if not reached(twin, sweep, m, reach) & matched]
+        for group in (likely, [m for m in candidates if not any(m is other for other in likely)]):
+            for mutant in group:
+                given = _evaluated(twin, mutant, theta, values, extras, sweep)
+                now = set() if given is None else right({**gradients, **given})
+                if len(now) > len(matched) and matched <= now:
+                    ranked.append((len(now), mutant, now, given))
+                if time.monotonic() > deadline:
+                    break
+            if ranked:
                 break
         if not ranked:
             break
@@ -102,6 +105,7 @@ def explain(twin, theta, wanted, extras, noise=0.0, seconds=20.0):
         also.append(tuple(names))
         if len(matched) == len(wanted):
             break
+        reach = {}
         sweep = Sweep(mutant.apply(sweep.system), sweep.adjoints, sweep.inlined)
         gradients = {**gradients, **given}
         try:
@@ -111,6 +115,15 @@ def explain(twin, theta, wanted, extras, noise=0.0, seconds=20.0):
     if not chosen:
         return None
     return Explanation(chosen, also, set(wanted) - matched)
+
+
+def reached(twin, sweep, mutant, known):
+    """The parameters whose gradients depend on what a mutant changes."""
+    names = {sweep.system.resolve(sweep.adjoints[p]): p for p in twin.parameters}
+    for name in mutant.changes:
+        if name not in known:
+            known[name] = {names[n] for n in sweep.system.depending_on([name]) | {name} if n in names}
+    return set().union(*(known[name] for name in mutant.changes))
 
 
 def _simplicity(mutant, complete):

@@ -27,14 +27,17 @@ from .twin import Extras, build, frozen_objective
 
 __all__ = ["assert_gradients", "check_gradients"]
 
-TOLERANCE = {"complex step": 1e-9, "Richardson": 1e-8, "single precision": 1e-4}     # of foreign code, whose own rounding we do not know
-FLOOR = {"complex step": 1e-10, "Richardson": 1e-5, "single precision": 1e-3}   # of the largest tensor: a zero by cancellation
+# of foreign code, whose own rounding we do not know
+TOLERANCE = {"complex step": 1e-9, "Richardson": 1e-8, "single precision": 1e-4}
+# rounding beside the largest tensor: a gap below it may be that of a tensor that cancels to zero
+ROUNDING = {"complex step": 1e-14, "Richardson": 1e-13, "single precision": 1e-7}
 LOOSE = 1e-6                                               # where the oracle's own error forbids the tighter one
 DIRECTIONS, SAMPLES, ENTRIES = 3, 20, 2000
 
 
-def check_gradients(target, X=None, y=None, *, at=None, like=None, update=None, sample_weight=None, mask=None, noise=None,
-                    truncation=None, batches=(), loss=None, slopes=False, tolerance=None, seed=None, seconds=20.0, language="en"):
+def check_gradients(target, X=None, y=None, *, at=None, like=None, update=None, sample_weight=None, mask=None,
+                    noise=None, truncation=None, batches=(), loss=None, slopes=False, tolerance=None, seed=None,
+                    seconds=20.0, language="en"):
     """Check that a gradient is the gradient of its loss, and name the mistake if it is not.
 
     Parameters  target     a model (with X, y), or a pair (loss, gradient) of functions of the parameters (and of X, y if they
@@ -44,10 +47,10 @@ def check_gradients(target, X=None, y=None, *, at=None, like=None, update=None, 
                 like       a twin: "3 | 4 sigmoid | 2", a Network or a model; mistakes are then named by derived equations
                 update     η: the second function is an update step, its gradient (θ before − θ after) / η
                 sample_weight, mask, noise   of the twin: weights w[n], valid steps mask[n,t], dropout factors by name
-                truncation of a recurrent pair, with like=: the segments' length, or the factor ξ[t] of every link t − 1 → t
+                truncation of a recurrent pair, with like=: the segments' length, or ξ[t] of every link t − 1 → t
                 batches    further (X, y), such as the last small one: the pair is checked on each, in turn
                 loss       of a PyTorch module's output and y
-                slopes     also give the slope of the Taylor remainder of every tensor: 2 for a right gradient, without any tolerance
+                slopes     also give the slope of every tensor's Taylor remainder: 2 for a right gradient, no tolerance
                 tolerance  relative to each tensor's own gradient; None: what the oracle allows
                 seed       of the random directions; None: fresh ones at every call
                 seconds    budget; large tensors are sampled to keep to it
@@ -123,7 +126,8 @@ def _further(report, more, batch, X):
         ratio = len(batch[0]) / len(X)
         factors = [c.values.get("factor") for c in more.causes]
         if factors and all(f is not None and abs(float(f) / ratio - 1) < 1e-4 for f in factors):
-            more.causes = [Cause("batch factor", "black box", tuple(n for c in more.causes for n in c.where), {"factor": factors[0]})]
+            where = tuple(name for cause in more.causes for name in cause.where)
+            more.causes = [Cause("batch factor", "black box", where, {"factor": factors[0]})]
     for block in more.blocks:
         block.name = f"{block.name} ({name})"
     report.blocks += more.blocks
@@ -196,7 +200,7 @@ class _Examination:
         self.allowed = min(ENTRIES, max(SAMPLES, int(share / max(oracle.cost, 1e-9))))
         sound = {name: np.asarray(np.real(g), np.float64) for name, g in self.analytic.items()
                  if np.shape(g) == target.point.get(name, np.empty(0)).shape and np.isfinite(g).all()}
-        self.floor = max(block_scales(sound, loss=oracle.value, theta=target.point).values(), default=0.0) * FLOOR[oracle.name]
+        self.floor = max(block_scales(sound, loss=oracle.value, theta=target.point).values(), default=0.0) * ROUNDING[oracle.name] / tolerance
 
     def slope(self, name):
         """The slope of the Taylor remainder along a random direction of the tensor; NaN where there is none to be had."""
@@ -246,8 +250,10 @@ class _Examination:
             if len(self.others) <= attempt:
                 spread = 1e-3 * 10.0**attempt
                 point = {n: a + spread * self.rng.normal(size=a.shape) for n, a in self.target.point.items()}
-                other = replace(self.target, point=point, oracle=self.oracle.name if self.oracle.name != "single precision" else None)
-                self.others.append(_Examination(other, Oracle(other, rng=self.rng), self.tolerance, self.rng, self.seconds, retries=0))
+                known = None if self.oracle.name == "single precision" else self.oracle.name
+                other = replace(self.target, point=point, oracle=known)
+                oracle = Oracle(other, rng=self.rng)
+                self.others.append(_Examination(other, oracle, self.tolerance, self.rng, self.seconds, retries=0))
             again = self.others[attempt].block(name)
             if again.verdict != "inconclusive":
                 again.note = again.note or "nearby"

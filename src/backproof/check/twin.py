@@ -319,12 +319,12 @@ def candidates(like, target):
     for name in LOSSES:
         plan = Plan(text.strip(), name)
         try:
-            plan.parameters                                  # a pairing outside the loss's range is refused here
+            plan.described()                                 # a pairing outside the loss's range is refused here
             found.append(plan)
         except BackproofError:
             continue
     if not found:
-        Plan(text.strip(), "squared_error").parameters       # raises what is wrong with the spec
+        Plan(text.strip(), "squared_error").described()      # raises what is wrong with the spec
     return found
 
 

@@ -10,10 +10,12 @@ categories. If more than nine cells in ten are numbers the others are taken for 
 declared and counted; in a target column only the empty cell is missing, so that "NA" stays a class.
 """
 
+import contextlib
 import csv
 import gzip
 import io
 import itertools
+import os
 import zlib
 from array import array
 from dataclasses import dataclass, field
@@ -23,9 +25,9 @@ import numpy as np
 
 from backproof.data.files import kind_of_file, read_regular
 from backproof.data.messages import listed, megabytes, shown
-from backproof.errors import DataError, DtypeError, OptionError
+from backproof.errors import DataError, DtypeError, FileProblem, OptionError
 
-__all__ = ["Column", "Table", "read_table", "as_table", "MISSING"]
+__all__ = ["Column", "Table", "read_chunks", "read_table", "as_table", "MISSING"]
 
 MISSING = ("", "NA", "?")
 FIELD_LIMIT = 1 << 20
@@ -39,6 +41,10 @@ WHOLE = r"^[ \t]*[+-]?[0-9]{1,18}[ \t]*$"
 CODE = r"^[ \t]*[+-]?(0[0-9]+|[0-9]{19,})[ \t]*$"
 OTHER_NOTATION = (r"^[ \t]*([+-]?[0-9]{1,3}([,_' ][0-9]{3})+([.,][0-9]+)?|[+-]?[0-9]+,[0-9]+|[+-]?0[xX][0-9a-fA-F]+"
                   r"|[+-]?(?i:inf|infinity|nan)|[+-]?\p{Nd}+([.,]\p{Nd}+)?)[ \t]*$")
+
+
+CHUNK = 2 << 20                     # bytes of CSV read at a time when a file is streamed
+PARQUET_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -153,6 +159,105 @@ def read_table(path, *, target=None, types=None, missing=MISSING, delimiter=",",
     return table
 
 
+def read_chunks(path, *, types, target=None, missing=MISSING, delimiter=",", encoding="utf-8", compression=None, size=CHUNK):
+    """The rows of a CSV or Parquet file as one Table after the other, each of about ``size`` bytes: memory does not grow
+    with the file. The types are declared beforehand, so that no chunk decides one; columns not named are text.
+
+    Raises   as `read_table`, with lines counted in the whole file, when the chunk is reached that is wrong.
+    """
+    _check_options(types, delimiter, compression, None)
+    head = _open_regular(path)
+    with head as file:
+        start = file.read(FIELD_LIMIT)
+    old_line_ends = b"\r" in start and b"\n" not in start
+    if start.startswith(b"PAR1") or str(path).endswith((".parquet", ".pq")):
+        yield from _parquet_chunks(path, target, types, tuple(missing))
+        return
+    if old_line_ends or any(wide in encoding.lower() for wide in ("16", "32", "utf-7")):
+        yield read_table(path, target=target, types=types, missing=missing, delimiter=delimiter, encoding=encoding, compression=compression)
+        return
+    header, line = None, 1
+    for block in _record_blocks(path, compression, size):
+        if header is None:
+            rows = block.split(b"\n")
+            at = next((k for k, row in enumerate(rows) if row.strip(b"\xef\xbb\xbf\r ")), 0)
+            ends = next(k for k in range(at, len(rows)) if sum(row.count(b'"') for row in rows[:k + 1]) % 2 == 0 or k == len(rows) - 1)
+            header = b"\n".join(rows[:ends + 1]) + b"\n"
+            names = _parse(_decode(header, path, encoding), path, delimiter)[0]
+            types = {**dict.fromkeys(names, "category"), **types}
+            block = block[len(header):]
+            line += header.count(b"\n")
+            if not block.strip():
+                continue
+        if block.strip():
+            yield _read_csv(header + block, path, target, types, tuple(missing), delimiter, encoding, line - 1 - header.count(b"\n"))
+        line += block.count(b"\n")
+    if header is None:
+        _decode(b"", path, encoding)
+    if line == 1 + header.count(b"\n"):
+        raise DataError("no data rows: the file ends after the header", where=str(path), fix="give it rows")
+
+
+def _open_regular(path):
+    """A regular file, open for reading in parts; refused as `read_regular` refuses."""
+    read_regular(path, limit=None) if not os.path.isfile(path) else None        # says what is wrong with it
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise FileProblem(f"the file cannot be opened: {error.strerror}", where=shown(str(path), 200), fix="check the path") from None
+
+
+def _record_blocks(path, compression, size):
+    """Bytes up to the last line end outside quotes, about ``size`` at a time."""
+    taken, limit = b"", EXPANSION_LIMIT * os.path.getsize(path) + FIELD_LIMIT
+    read = 0
+    with _open_regular(path) as raw, (gzip.GzipFile(fileobj=raw) if compression == "gzip" else contextlib.nullcontext(raw)) as file:
+        while True:
+            try:
+                new = file.read(size)
+            except (OSError, EOFError, zlib.error) as error:
+                raise DataError(f"the gzip data are corrupt: {error}", where=str(path), fix="fetch the file again") from None
+            read += len(new)
+            if compression == "gzip" and read > limit:
+                raise DataError(f"the gzip data expand more than {EXPANSION_LIMIT} : 1", where=str(path),
+                                fix="decompress it yourself if you trust it")
+            taken += new
+            if not new:
+                if taken:
+                    yield taken
+                return
+            cut = _last_line_end(taken)
+            if cut:
+                yield taken[:cut]
+                taken = taken[cut:]
+            elif len(taken) > size + 64 * FIELD_LIMIT:
+                raise DataError(f"a quote is never closed: no row ends within {megabytes(len(taken))}", where=str(path),
+                                fix='close the quote; a quote inside a field is written ""')
+
+
+def _last_line_end(data):
+    """One past the last newline before which the quotes are balanced; 0 where there is none."""
+    whole, at = data.count(b'"'), len(data)
+    while (at := data.rfind(b"\n", 0, at)) >= 0:
+        after = data.count(b'"', at)
+        if (whole - after) % 2 == 0:
+            return at + 1
+    return 0
+
+
+def _parquet_chunks(path, target, types, missing):
+    arrow = _arrow()
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            _check_schema(file.schema_arrow, path)
+            for batch in file.iter_batches(batch_size=PARQUET_ROWS):
+                yield _from_arrow(arrow.Table.from_batches([batch]), str(path), types, missing, target)
+    except arrow.ArrowInvalid as error:
+        raise DataError(f"the Parquet file cannot be read: {shown(str(error), 200)}", where=str(path), fix="fetch the file again") from None
+
+
 def as_table(frame, source=None):
     """A Table from a pandas, polars or Arrow table."""
     if isinstance(frame, Table):
@@ -211,11 +316,11 @@ def _gunzip(data, path):
 
 # -- CSV ---------------------------------------------------------------------------------------------------------
 
-def _read_csv(data, path, target, types, missing, delimiter, encoding):
+def _read_csv(data, path, target, types, missing, delimiter, encoding, offset=0):
     text = _decode(data, path, encoding)
     previous = csv.field_size_limit(FIELD_LIMIT)
     try:
-        names, cells, lines = _parse(text, path, delimiter)
+        names, cells, lines = _parse(text, path, delimiter, offset)
     finally:
         csv.field_size_limit(previous)
     if len(lines) == 0:
@@ -258,8 +363,9 @@ def _line_of(data, at):
     return head.count(b"\n") + head.count(b"\r") - head.count(b"\r\n") + 1
 
 
-def _parse(text, path, delimiter):
-    """The header, the cells by column as Arrow strings, and the file line on which each row ends."""
+def _parse(text, path, delimiter, offset=0):
+    """The header, the cells by column as Arrow strings, and the file line on which each row ends; the text is ``offset``
+    lines further down in its file than its own count."""
     arrow = _arrow()
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     names, blocks, rows, lines, before = None, [], [], array("q"), 0
@@ -274,15 +380,15 @@ def _parse(text, path, delimiter):
                 if len(row) == len(names) + 1 and row[-1] == "":
                     row.pop()                             # a comma at the end of the line
                 if len(row) != len(names):
-                    shape = f"line {reader.line_num} has {len(row)} fields; the header has {len(names)}"
+                    shape = f"line {reader.line_num + offset} has {len(row)} fields; the header has {len(names)}"
                     raise DataError(shape, where=f"{path}: {shown(delimiter.join(row))}",
                                     fix="quote fields that contain the delimiter, or mend the line")
                 rows.append(row)
-                lines.append(reader.line_num)
+                lines.append(reader.line_num + offset)
                 if len(rows) == BLOCK:
                     blocks.append([arrow.array(column, arrow.large_string()) for column in zip(*rows, strict=True)])
                     rows = []
-            before = reader.line_num
+            before = reader.line_num + offset
     except csv.Error as error:
         reason = str(error)
         if "end of data" in reason or "field larger" in reason:
@@ -290,7 +396,7 @@ def _parse(text, path, delimiter):
             if "field larger" in reason:
                 what += f", or a field there has more than {megabytes(FIELD_LIMIT)}"
         else:
-            what = f"line {reader.line_num} cannot be read: {reason}"
+            what = f"line {reader.line_num + offset} cannot be read: {reason}"
         raise DataError(what, where=str(path), fix='close the quote; a quote inside a field is written ""') from None
     if names is None:
         raise DataError("the file has no header", where=str(path), fix="give it a header and rows")

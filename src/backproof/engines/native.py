@@ -9,6 +9,7 @@ that ``lower`` uses. What the core refuses is an EngineError here.
 
 import weakref
 from contextlib import contextmanager
+from functools import lru_cache
 
 import numpy as np
 
@@ -286,7 +287,7 @@ class Session:
                 self._trained = True
             given = ({bound.value[name]: array for name, array in sources.items()}, rows, int(batch_size),
                      {bound.value[name]: np.ascontiguousarray(values, np.float64) for name, values in scalars.items()
-                      if name in bound.value}, extents, symbol, [int(k) for k in stream_key(seed, "dropout")], int(epoch),
+                      if name in bound.value}, extents, symbol, _dropout_key(int(seed)), int(epoch),
                      bound.value[program.outputs["L"].value], bound.value[program.outputs["J"].value], originals,
                      (total.done, total.samples, total.loss, total.objective))
             try:
@@ -303,6 +304,11 @@ def _stored(value, array):
     """A sample-first array with its axes in the order of the stored value; only its shape is looked at."""
     kinds = [index.kind for index in value.axes]
     return array.swapaxes(0, 1) if kinds[:2] == ["time", "sample"] else array
+
+
+@lru_cache(maxsize=64)
+def _dropout_key(seed):
+    return [int(word) for word in stream_key(seed, "dropout")]
 
 
 def _refuse_ids(name):

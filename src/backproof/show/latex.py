@@ -26,7 +26,12 @@ def escaped(text):
     >>> escaped(r"\\input{/etc/passwd} 50% _$_")
     '\\\\textbackslash{}input\\\\{/etc/passwd\\\\} 50\\\\% \\\\_\\\\$\\\\_'
     """
-    return "".join(SPECIAL.get(c, c if c.isprintable() else " ") for c in text)
+    return "".join(SPECIAL.get(c) or _greek(c) or (c if c.isprintable() else " ") for c in text)
+
+
+def _greek(c):
+    """A Greek letter in prose by its command: text fonts lack it."""
+    return rf"\ensuremath{{{COMMANDS[c]}}}" if c in COMMANDS and c.isalpha() and not c.isascii() else None
 
 
 def latex(box):

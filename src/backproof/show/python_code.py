@@ -326,6 +326,8 @@ class _Writer:
     def _einsum(self, node):
         if not node.factors:
             return self.number(node.coefficient), (), ATOM if node.coefficient >= 0 else SUM
+        if self.time is not None and any(index.kind == "time" for index in node.summed):
+            return _Writer(self.module, None).node(node)                          # all steps at once, inside a loop too
         axes = self.order(node.indices)
         extents = [f for f in node.factors if isinstance(f, c.Extent)]
         parts = [self.node(f) for f in node.factors if not isinstance(f, c.Extent)]
@@ -436,6 +438,8 @@ class _Writer:
         return f"{self.module.function_name(node.function)}({', '.join(codes)})", carried, ATOM
 
     def _reduce(self, node):
+        if self.time is not None and any(index.kind == "time" for index in node.over):
+            return _Writer(self.module, None).node(node)
         code, own, _ = self.node(node.operand)
         places = tuple(own.index(i) - len(own) for i in node.over if i in own)
         kept = tuple(i for i in own if i not in node.over)

@@ -8,6 +8,7 @@ the network's objective as ``l2``; the name says which.
 """
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from inspect import signature
 
 from ..calculus import Variable, abs, add, as_node, largest, maximum, minimum, number, reciprocal, sqrt, square, total
@@ -48,8 +49,16 @@ class Optimizer:
 
     def at(self, step):
         """The scalars of a step (counted from 1) besides the learning rate."""
-        return {} if self.scalars is None else self.scalars(step, **{k: v for k, v in self.options.items()
-                                                                    if k in signature(self.scalars).parameters})
+        if self.scalars is None:
+            return {}
+        accepted = _arguments(self.scalars)
+        return self.scalars(step, **{k: v for k, v in self.options.items() if k in accepted})
+
+
+@lru_cache(maxsize=256)
+def _arguments(function):
+    """The names of a function's arguments; looked up once, for a step takes no longer than the looking."""
+    return frozenset(signature(function).parameters)
 
 
 _INTERVALS = {
