@@ -417,7 +417,8 @@ def histogram(values, label, bins=24):
     for k, count in enumerate(counts):
         place = f'x="{LEFT + k * step + 1:.1f}" width="{step - 2:.1f}" '
         place += f'y="{TALL - LOW - count * tall:.1f}" height="{count * tall:.1f}"'
-        bars += f'<rect {place} class="stick"><title>{_number(edges[k])} … {_number(edges[k + 1])}: {count}</title></rect>'
+        words = f"{_number(edges[k])} … {_number(edges[k + 1])}: {count}"
+        bars += f'<rect {place} class="stick"><title>{words}</title></rect>'
     ticks = _mark(LEFT, TALL - 6, _number(edges[0])) + _mark(WIDE - 20, TALL - 6, _number(edges[-1]), end=True)
     ticks += _mark(LEFT - 6, 18, counts.max(), end=True)
     return _picture(bars + ticks, label)
