@@ -11,7 +11,7 @@ ROWS = 8  # traced where none are asked for
 
 
 def trace_table(model, data, *, rows=(), out="trace.html", language="en", force=False, reading=None, say=None):
-    """Write the trace page of rows of a table (from 0, as in predictions.csv; none: the first eight); returns the Trace."""
+    """Write the trace page of rows (from 0, as in predictions.csv; none: the first eight); returns the Trace."""
     network, prepare, table, X, y = _loaded(model, data, out, force, reading, say)
     rows = list(rows) or list(range(min(ROWS, len(table))))
     beyond = [row for row in rows if not 0 <= row < len(table)]

@@ -274,17 +274,16 @@ class Report:
         shown = min(count, CLASSES)
         table = np.zeros((count, count), int)
         np.add.at(table, (truth, predicted), 1)
-        name = lambda k: (
-            cleaned(str(self.class_names[k]))[:40] if self.class_names and k < len(self.class_names) else str(k)
-        )  # noqa: E731
+        names = [cleaned(str(name))[:40] for name in self.class_names or []]
+        names += [str(k) for k in range(len(names), count)]
         head = element(
-            "tr", element("th", "") + "".join(element("th", escape(name(k)), scope="col") for k in range(shown))
+            "tr", element("th", "") + "".join(element("th", escape(names[k]), scope="col") for k in range(shown))
         )
         top = table.max() or 1
         rows = "".join(
             element(
                 "tr",
-                element("th", escape(name(i)), scope="row")
+                element("th", escape(names[i]), scope="row")
                 + "".join(_cell(table[i, j], top, i == j) for j in range(shown)),
             )
             for i in range(shown)
@@ -372,10 +371,11 @@ def chart(series, label, logarithmic=False):
     xs, ys = [x for x, _ in points], [measure(y) for _, y in points]
     low, high = (min(ys), max(ys)) if max(ys) > min(ys) else (min(ys) - 0.5, max(ys) + 0.5)
     right = WIDE - 110
-    place = lambda x, y: (
-        LEFT + (right - LEFT) * (x - min(xs)) / max(1, max(xs) - min(xs)),  # noqa: E731
-        12 + (TALL - 12 - LOW) * (high - measure(y)) / (high - low),
-    )
+
+    def place(x, y):
+        across = LEFT + (right - LEFT) * (x - min(xs)) / max(1, max(xs) - min(xs))
+        return across, 12 + (TALL - 12 - LOW) * (high - measure(y)) / (high - low)
+
     drawn, ends = [], []
     for k, (name, line) in enumerate(series.items()):
         at = [place(x, y) for x, y in line if np.isfinite(y) and (y > 0 or not logarithmic)]
