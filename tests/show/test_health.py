@@ -47,22 +47,40 @@ def test_the_measures_are_those_of_the_deltas(data):
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
 def test_asking_for_the_health_changes_no_bit(data, optimizer):
-    with_it, _ = trained("6 | dropout 0.2 | 8 tanh | 2 softmax" if optimizer == "adam" else "6 | 8 tanh | 2 softmax", *data, optimizer=optimizer)
-    alone = Network(with_it.network.spec, loss="cross_entropy").build(seed=0, dtype="float64").fit(*data, epochs=3, optimizer=optimizer)
+    with_it, _ = trained(
+        "6 | dropout 0.2 | 8 tanh | 2 softmax" if optimizer == "adam" else "6 | 8 tanh | 2 softmax",
+        *data,
+        optimizer=optimizer,
+    )
+    alone = (
+        Network(with_it.network.spec, loss="cross_entropy")
+        .build(seed=0, dtype="float64")
+        .fit(*data, epochs=3, optimizer=optimizer)
+    )
     assert all(np.array_equal(with_it.parameters[name], alone.parameters[name]) for name in alone.parameters)
 
 
 def test_ten_sigmoid_layers_with_small_weights_are_diagnosed_and_the_advice_mends_them(data):
     model, health = trained(DEEP.format(*["sigmoid"] * 10), *data, initial=("normal", 0, 0.1), epochs=30)
-    verdict, = health.verdicts()
+    (verdict,) = health.verdicts()
     assert verdict.kind == "vanishing" and [name for name, _ in verdict.causes] == ["gain", "slope"]
     assert verdict.mend == {"initial": None, "activation": "tanh"}
-    mended, healthy = trained(DEEP.format(*[verdict.mend["activation"]] * 10), *data, initial=verdict.mend["initial"], epochs=30)
+    mended, healthy = trained(
+        DEEP.format(*[verdict.mend["activation"]] * 10), *data, initial=verdict.mend["initial"], epochs=30
+    )
     assert healthy.verdicts() == []
     assert mended.loss(*data) < 0.5 * model.loss(*data)
 
 
-@pytest.mark.parametrize("spec", ["6 | 16 relu | 16 relu | 2 softmax", "6 | 16 tanh | 2 softmax", "6 | 32 gelu | 16 gelu | 2 softmax", "6 | 2 softmax"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "6 | 16 relu | 16 relu | 2 softmax",
+        "6 | 16 tanh | 2 softmax",
+        "6 | 32 gelu | 16 gelu | 2 softmax",
+        "6 | 2 softmax",
+    ],
+)
 @pytest.mark.parametrize("epochs", [3, 40])
 def test_a_healthy_network_gets_no_warning(data, spec, epochs):
     model, health = trained(spec, *data, epochs=epochs, learning_rate=3e-3)
@@ -73,7 +91,7 @@ def test_a_healthy_network_gets_no_warning(data, spec, epochs):
 def test_inputs_that_were_not_scaled_saturate_the_first_layer(data):
     X, y = data
     _, health = trained("6 | 16 sigmoid | 2 softmax", 100 * X, y)
-    verdict, = health.verdicts()
+    (verdict,) = health.verdicts()
     assert verdict.kind == "saturated" and "standardise the inputs" in sentence(verdict)
 
 
@@ -90,18 +108,24 @@ def test_dead_units_are_found(data):
 
 
 def test_growing_errors_are_found(data):
-    _, health = trained(DEEP.format(*["identity"] * 10).replace(" identity", ""), *data, initial=("normal", 0, 1.0), epochs=0)
+    _, health = trained(
+        DEEP.format(*["identity"] * 10).replace(" identity", ""), *data, initial=("normal", 0, 1.0), epochs=0
+    )
     assert [v.kind for v in health.verdicts()] == ["exploding", "affine"]
 
 
 def test_a_long_memory_of_a_plain_recurrence_fades():
     draw = np.random.default_rng(0)
-    _, health = trained("2 | rnn 4 | last | 1", draw.normal(size=(20, 30, 2)), draw.normal(size=20), loss="squared_error")
+    _, health = trained(
+        "2 | rnn 4 | last | 1", draw.normal(size=(20, 30, 2)), draw.normal(size=20), loss="squared_error"
+    )
     assert "fading" in [v.kind for v in health.verdicts()]
 
 
 def test_every_phrase_stands_in_both_languages_with_the_same_numbers():
     for key, (english, chinese) in PAGE_WORDS.items():
         assert english and chinese
-        assert {f"{{{k}}}" for k in range(4) if f"{{{k}}}" in english} == {f"{{{k}}}" for k in range(4) if f"{{{k}}}" in chinese}, key
+        assert {f"{{{k}}}" for k in range(4) if f"{{{k}}}" in english} == {
+            f"{{{k}}}" for k in range(4) if f"{{{k}}}" in chinese
+        }, key
     assert page_phrase("row", "zh", 3) == "第 3 行"

@@ -1,4 +1,4 @@
-"""The pages in a real browser: nothing is fetched, every control does what it says, the numbers are those of model.trace.
+"""The pages in a real browser: nothing is fetched, the controls do what they say, the numbers are those of the trace.
 
 Where Chromium or Playwright are missing the tests are skipped with the reason; the checks of every change install both.
 """
@@ -12,10 +12,27 @@ import pytest
 
 from backproof import Health, Network, Recorder
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync"]
-HOSTILE = ['<script>document.title="owned"</script>', '"><img src=x onerror=alert(1)>', "javascript:alert(1)", "</script><!--"]
+CHROMIUM = (
+    os.environ.get("CHROMIUM")
+    or shutil.which("chromium")
+    or shutil.which("chromium-browser")
+    or shutil.which("google-chrome")
+)
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+HOSTILE = [
+    '<script>document.title="owned"</script>',
+    '"><img src=x onerror=alert(1)>',
+    "javascript:alert(1)",
+    "</script><!--",
+]
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
 
@@ -51,7 +68,7 @@ class Page:
         self.tab.locator(f"#{control}").fill(str(value))
 
     def check(self):
-        """Nothing but the file itself was asked for, no error, no sideways scrolling, every formula equal to its number."""
+        """Nothing but the file itself was asked for; no error, no sideways scrolling; every formula adds up."""
         assert self.errors == [] and len(self.requests) == 1 and self.requests[0].startswith("file://")
         assert self.tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert self.tab.locator(".off").count() == 0
@@ -66,6 +83,7 @@ def opened(browser, tmp_path):
         page.to_html(path)
         pages.append(Page(browser, path, **{"viewport": {"width": 1280, "height": 900}, **how}))
         return pages[-1]
+
     yield open_
     for page in pages:
         page.check()
@@ -93,7 +111,7 @@ def test_a_unit_shows_z_a_and_its_delta_as_the_sum_of_its_terms(opened):
     for name in ("z1", "a1", "delta1", "adj.a1"):
         assert same(page.fact(name), values[name][0, 2])
     terms = page.locator("#detail .terms").last.locator("[data-term]")
-    assert terms.count() == 2                                        # the line of z1: one weighted input each; δ1 has one term
+    assert terms.count() == 2  # the line of z1: one weighted input each; δ1 has one term
     page.locator('[data-node="x:1"]').click()
     terms = page.locator("#detail .terms").last.locator("[data-term]")
     shares = [float(terms.nth(k).get_attribute("data-term")) for k in range(terms.count())]
@@ -114,7 +132,9 @@ def test_a_weight_shows_its_terms_per_sample_its_gradient_and_its_update(opened)
     assert float(page.locator("[data-mean]").get_attribute("data-mean")) == pytest.approx(np.mean(shown), rel=1e-12)
     page.locator("#rate").fill("0.5")
     page.locator("#rate").press("Enter")
-    assert float(page.locator("[data-updated]").get_attribute("data-updated")) == pytest.approx(values["W1"][1, 2] - 0.5 * gradient, rel=1e-12)
+    assert float(page.locator("[data-updated]").get_attribute("data-updated")) == pytest.approx(
+        values["W1"][1, 2] - 0.5 * gradient, rel=1e-12
+    )
     page.locator('[data-edge="b1:0"]').focus()
     page.keyboard.press("Enter")
     assert same(page.fact("b1"), values["b1"][0])
@@ -132,16 +152,28 @@ def test_sliders_choose_sample_epoch_and_equation(opened):
     assert page.locator("#line-text").inner_text().startswith("5 of")
 
 
-@pytest.mark.parametrize("spec, loss, shape, target", [
-    ("2 | 3 tanh | 1 sigmoid", "binary_cross_entropy", (4, 2), "binary"), ("4 | 5 relu | layer_norm | 3 softmax", "cross_entropy", (4, 4), "class"),
-    ("2 | lstm 3 | 2", "squared_error", (4, 5, 2), "steps"), ("2 | bi gru 3 | mean | 1", "huber", (4, 5, 2), "value"),
-    ("2 | rnn 3 | last | 4 gelu | 1", "absolute_error", (4, 5, 2), "value"), ("3 | 4 silu | dropout 0.2 | 2 softplus | 2", "squared_error", (4, 3), "pair"),
-    ("window 3 vocabulary=9 embedding 2 | 4 elu | 1", "squared_error", None, "value")])
+@pytest.mark.parametrize(
+    "spec, loss, shape, target",
+    [
+        ("2 | 3 tanh | 1 sigmoid", "binary_cross_entropy", (4, 2), "binary"),
+        ("4 | 5 relu | layer_norm | 3 softmax", "cross_entropy", (4, 4), "class"),
+        ("2 | lstm 3 | 2", "squared_error", (4, 5, 2), "steps"),
+        ("2 | bi gru 3 | mean | 1", "huber", (4, 5, 2), "value"),
+        ("2 | rnn 3 | last | 4 gelu | 1", "absolute_error", (4, 5, 2), "value"),
+        ("3 | 4 silu | dropout 0.2 | 2 softplus | 2", "squared_error", (4, 3), "pair"),
+        ("window 3 vocabulary=9 embedding 2 | 4 elu | 1", "squared_error", None, "value"),
+    ],
+)
 def test_every_equation_of_every_network_adds_up_on_the_page(opened, spec, loss, shape, target):
     draw = np.random.default_rng(3)
     X = draw.integers(0, 9, (4, 3)) if shape is None else draw.normal(size=shape)
-    y = {"binary": lambda: np.array([0.0, 1, 1, 0]), "class": lambda: draw.integers(0, 3, 4), "steps": lambda: draw.normal(size=(4, 5, 2)),
-         "value": lambda: draw.normal(size=4), "pair": lambda: draw.normal(size=(4, 2))}[target]()
+    y = {
+        "binary": lambda: np.array([0.0, 1, 1, 0]),
+        "class": lambda: draw.integers(0, 3, 4),
+        "steps": lambda: draw.normal(size=(4, 5, 2)),
+        "value": lambda: draw.normal(size=4),
+        "pair": lambda: draw.normal(size=(4, 2)),
+    }[target]()
     trace, *_ = trace_of(spec, loss, X, y)
     page, total = opened(trace), len(trace.derivation.lines())
     assert page.locator("#back").count() == 1
@@ -168,8 +200,11 @@ def test_the_keyboard_steps_and_chooses(opened):
     assert page.locator('#detail [data-unit="layer2:0"]').count() == 1
     assert page.evaluate("document.activeElement.getAttribute('data-node')") == "layer2:0"
     assert "= " in page.locator('[data-node="layer1:0"]').get_attribute("aria-label")
-    unnamed = page.evaluate("[...document.querySelectorAll('[role=button],button,input,select,canvas')].filter(e => !(e.getAttribute('aria-label') "
-                            "|| e.textContent.trim() || e.labels?.length)).length")
+    unnamed = page.evaluate(
+        "[...document.querySelectorAll('[role=button],button,input,select,canvas')]"
+        ".filter(e => !(e.getAttribute('aria-label') "
+        "|| e.textContent.trim() || e.labels?.length)).length"
+    )
     assert unnamed == 0
 
 
@@ -191,14 +226,18 @@ def test_a_recurrent_network_is_unrolled(opened):
     page = opened(trace)
     page.locator('[data-cell="layer1@1"]').click()
     assert page.locator("#time-text").inner_text() == "2 of 6"
-    assert same(page.fact("h1"), trace.values["h1"][0, 1, 0]) and same(page.fact("delta1"), trace.values["delta1"][0, 1, 0])
+    assert same(page.fact("h1"), trace.values["h1"][0, 1, 0]) and same(
+        page.fact("delta1"), trace.values["delta1"][0, 1, 0]
+    )
     page.slide("time", 4)
     assert same(page.fact("h1"), trace.values["h1"][0, 4, 0])
 
 
 def test_large_layers_are_folded_and_their_weights_are_heat_maps(opened):
     draw = np.random.default_rng(0)
-    trace, *_ = trace_of("784 | 128 relu | 10 softmax", "cross_entropy", draw.random((6, 784)), draw.integers(0, 10, 6), epochs=2, l2=0)
+    trace, *_ = trace_of(
+        "784 | 128 relu | 10 softmax", "cross_entropy", draw.random((6, 784)), draw.integers(0, 10, 6), epochs=2, l2=0
+    )
     page = opened(trace)
     page.locator('[data-node="layer1:77"]').click()
     assert same(page.fact("z1"), trace.values["z1"][0, 77])
@@ -223,7 +262,10 @@ def test_both_themes_widths_and_languages(opened, scheme, width):
     page.locator("#theme").click()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != back
     page.locator("#language").click()
-    assert page.evaluate("document.documentElement.lang") == "zh-CN" and "误差分配" in page.locator("#view-network").inner_text()
+    assert (
+        page.evaluate("document.documentElement.lang") == "zh-CN"
+        and "误差分配" in page.locator("#view-network").inner_text()
+    )
 
 
 def test_hostile_names_stay_text(opened):
@@ -239,7 +281,9 @@ def test_hostile_names_stay_text(opened):
 def test_the_report_opens_and_says_what_it_found(browser, tmp_path, language):
     draw = np.random.default_rng(0)
     X, y = draw.normal(size=(60, 2)), draw.integers(0, 2, 60)
-    model = Network("2 | " + " | ".join(["8 sigmoid"] * 10) + " | 2 softmax", loss="cross_entropy", initial=("normal", 0, 0.1)).build(seed=0)
+    model = Network(
+        "2 | " + " | ".join(["8 sigmoid"] * 10) + " | 2 softmax", loss="cross_entropy", initial=("normal", 0, 0.1)
+    ).build(seed=0)
     model.fit(X, y, epochs=4, callbacks=[Health()], validation=(X, y))
     path = model.report(X, y, class_names=HOSTILE[:2]).to_html(tmp_path / "report.html", language=language)
     page = Page(browser, path, viewport={"width": 390, "height": 800})

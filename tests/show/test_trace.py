@@ -9,16 +9,28 @@ import pytest
 
 from backproof import Network, Recorder
 
-NETWORKS = [("2 | 3 tanh | 1 sigmoid", "binary_cross_entropy", "dense"), ("4 | 5 relu | layer_norm | 3 softmax", "cross_entropy", "class"),
-            ("2 | lstm 4 | 2", "squared_error", "steps"), ("2 | bi gru 3 | mean | 1", "squared_error", "sequence"),
-            ("window 3 vocabulary=10 embedding 2 | 4 gelu | 1", "squared_error", "ids")]
+NETWORKS = [
+    ("2 | 3 tanh | 1 sigmoid", "binary_cross_entropy", "dense"),
+    ("4 | 5 relu | layer_norm | 3 softmax", "cross_entropy", "class"),
+    ("2 | lstm 4 | 2", "squared_error", "steps"),
+    ("2 | bi gru 3 | mean | 1", "squared_error", "sequence"),
+    ("window 3 vocabulary=10 embedding 2 | 4 gelu | 1", "squared_error", "ids"),
+]
 
 
 def samples(spec, kind, n=6):
     draw = np.random.default_rng(1)
     inputs = int(spec.split(" |")[0]) if kind != "ids" else 3
-    X = draw.integers(0, 10, (n, 3)) if kind == "ids" else draw.normal(size=(n, 5, inputs) if kind in ("steps", "sequence") else (n, inputs))
-    y = {"class": lambda: draw.integers(0, 3, n), "steps": lambda: draw.normal(size=(n, 5, 2)), "dense": lambda: (draw.random(n) > .5) * 1.0}
+    X = (
+        draw.integers(0, 10, (n, 3))
+        if kind == "ids"
+        else draw.normal(size=(n, 5, inputs) if kind in ("steps", "sequence") else (n, inputs))
+    )
+    y = {
+        "class": lambda: draw.integers(0, 3, n),
+        "steps": lambda: draw.normal(size=(n, 5, 2)),
+        "dense": lambda: (draw.random(n) > 0.5) * 1.0,
+    }
     return X, y.get(kind, lambda: draw.normal(size=n))()
 
 
@@ -57,7 +69,7 @@ def test_the_page_holds_the_same_numbers(spec, loss, kind):
 def test_recorded_epochs_are_the_parameters_of_those_epochs_and_change_no_bit():
     X, y = samples(*NETWORKS[0][::2])
     recorder = Recorder(X[:3], y[:3], every=2)
-    build = lambda: Network("2 | 3 tanh | 1 sigmoid", loss="binary_cross_entropy").build(seed=0)             # noqa: E731
+    build = lambda: Network("2 | 3 tanh | 1 sigmoid", loss="binary_cross_entropy").build(seed=0)  # noqa: E731
     model = build().fit(X, y, epochs=4, callbacks=[recorder])
     trace = recorder.trace()
     assert [s.when for s in trace.snapshots] == [0, 2, 4]
@@ -70,7 +82,9 @@ def test_recorded_epochs_are_the_parameters_of_those_epochs_and_change_no_bit():
 def test_many_epochs_are_thinned():
     X, y = samples(*NETWORKS[0][::2])
     recorder = Recorder(X, y, most=10)
-    Network("2 | 3 tanh | 1 sigmoid", loss="binary_cross_entropy").build(seed=0).fit(X, y, epochs=50, callbacks=[recorder])
+    Network("2 | 3 tanh | 1 sigmoid", loss="binary_cross_entropy").build(seed=0).fit(
+        X, y, epochs=50, callbacks=[recorder]
+    )
     assert recorder.trace().snapshots[0].when == 0 and len(recorder.trace().snapshots) <= 10
 
 
@@ -87,7 +101,16 @@ def test_a_page_stays_below_five_megabytes_and_names_what_is_missing(spec, n):
     assert {"left_samples", "left_epochs", "left_arrays"} & set(kinds)
 
 
-@pytest.mark.parametrize("name", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</script><!--", "\u2028\u2029", "a\x1b[31m\u202eb"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "<script>alert(1)</script>",
+        '"><img src=x onerror=alert(1)>',
+        "</script><!--",
+        "\u2028\u2029",
+        "a\x1b[31m\u202eb",
+    ],
+)
 def test_hostile_names_stay_text(name):
     X, y = samples(*NETWORKS[0][::2])
     model = Network("2 | 3 tanh | 1 sigmoid", loss="binary_cross_entropy").build(seed=0)
@@ -110,4 +133,7 @@ def test_notebooks_show_a_page_in_a_frame_of_its_own():
     shown = model.trace(X, y)._repr_html_()
     assert shown.startswith('<iframe sandbox="allow-scripts" srcdoc="') and "<script" not in shown
     assert "sigmoid" in model.network._repr_html_() and "| epoch |" in model.history._repr_markdown_()
-    assert "<math" in model.network.derive()._repr_html_() and "<code>" in model.network.derive().equations[0]._repr_html_()
+    assert (
+        "<math" in model.network.derive()._repr_html_()
+        and "<code>" in model.network.derive().equations[0]._repr_html_()
+    )

@@ -1,9 +1,9 @@
-"""The health of the error signal: how large δ is in every layer, and why it is larger or smaller than in the layer above.
+"""The health of the error signal: how large δ is in every layer, and why it differs from the layer above.
 
 Reads   the recorded numbers of a fixed probe batch, at the start and after every epoch of training.
 Gives   measures per layer and epoch, and verdicts in words, each with its cause and a mend.
 
-From layer l+1 to layer l the error signal passes the weights and the slope of the activation, δ_l = (δ_{l+1} Wᵀ) ⊙ f'(z_l), so
+From layer l+1 to layer l the error signal passes the weights and the slope, δ_l = (δ_{l+1} Wᵀ) ⊙ f'(z_l), so
     ‖δ_l‖ / ‖δ_{l+1}‖  =  gain × alignment × slope       exactly, with
     gain       ‖W‖_F / √units          what the weights do to an error that points anywhere (units: those above)
     alignment  ‖δWᵀ‖ / (‖δ‖ · gain)    how much better than that this error fits them
@@ -22,8 +22,8 @@ from .trace import Recording
 
 __all__ = ["Health", "LayerHealth", "Moment", "Verdict", "judge", "measure"]
 
-PROBE = 128                     # samples of the probe batch
-FAINT = 0.1                     # of the largest slope: below it a unit counts as saturated
+PROBE = 128  # samples of the probe batch
+FAINT = 0.1  # of the largest slope: below it a unit counts as saturated
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Moment:
 
 @dataclass
 class Verdict:
-    """A warning: its kind (a phrase of the table), the layers, the numbers of the sentence, and the mends (phrases with numbers).
+    """A warning: its kind (a phrase of the table), the layers, the numbers of the sentence, and the mends.
 
     ``mend`` says the same for a program: options of Network and fit.
     """
@@ -131,6 +131,7 @@ def _spread(X, y):
 
 # ------------------------------------------------------------------------------------------------------------- measures
 
+
 def measure(recording, parameters, before=None, steps=1):
     """[LayerHealth] from the input upwards, of a probe batch at these parameters."""
     values = recording(parameters)
@@ -139,8 +140,12 @@ def measure(recording, parameters, before=None, steps=1):
     equations = [e for e in system if e.of is None and e.role == "pre_activation" and adjoints.get(e.name) in system]
     for equation in reversed(equations):
         delta = values[adjoints[equation.name]].astype(float)
-        health = LayerHealth(equation.layer or equation.name, equation.axes[-1].extent, _norm(delta) / math.sqrt(recording.n),
-                             reach=_norm(values[equation.name]) / math.sqrt(max(1, values[equation.name].size)))
+        health = LayerHealth(
+            equation.layer or equation.name,
+            equation.axes[-1].extent,
+            _norm(delta) / math.sqrt(recording.n),
+            reach=_norm(values[equation.name]) / math.sqrt(max(1, values[equation.name].size)),
+        )
         _activation(health, equation, system, values)
         if above is not None and above.layer != equation.layer:
             _link(health, equation, above, system, adjoints, values)
@@ -169,9 +174,19 @@ def _norm(array):
 
 def _activation(health, equation, system, values):
     """Saturated and dead units, by the slope that the units have."""
-    reader = next((e for e in system if e.of is None and e.name != equation.name and equation.name in system.reads(e.name)
-                   and getattr(e.expression, "function", None) is not None and len(e.expression.children) == 1
-                   and isinstance(e.expression.children[0], Ref)), None)
+    reader = next(
+        (
+            e
+            for e in system
+            if e.of is None
+            and e.name != equation.name
+            and equation.name in system.reads(e.name)
+            and getattr(e.expression, "function", None) is not None
+            and len(e.expression.children) == 1
+            and isinstance(e.expression.children[0], Ref)
+        ),
+        None,
+    )
     if reader is None or reader.role == "sample_loss":
         return
     function, z = reader.expression.function, np.asarray(values[equation.name], float)
@@ -203,8 +218,19 @@ def _link(health, equation, above, system, adjoints, values):
             continue
         weight = np.asarray(values[name], float)
         arrived = upper @ weight.T
-        out = next((adjoint for of, adjoint in adjoints.items() if of in system.equations and adjoint in system and of in system.reads(above.name)), None)
-        exact = out is None or values[out].shape == arrived.shape and np.allclose(values[out], arrived, rtol=1e-4, atol=1e-12 + 1e-4 * np.abs(arrived).max())
+        out = next(
+            (
+                adjoint
+                for of, adjoint in adjoints.items()
+                if of in system.equations and adjoint in system and of in system.reads(above.name)
+            ),
+            None,
+        )
+        exact = (
+            out is None
+            or values[out].shape == arrived.shape
+            and np.allclose(values[out], arrived, rtol=1e-4, atol=1e-12 + 1e-4 * np.abs(arrived).max())
+        )
         if exact and _norm(arrived) and arrived.shape == delta.shape:
             health.gain = _norm(weight) / math.sqrt(weight.shape[1])
             health.alignment = _norm(arrived) / (_norm(upper) * health.gain)
@@ -232,6 +258,7 @@ def _weights(health, equation, system, parameters, before, steps):
 
 # ------------------------------------------------------------------------------------------------------------- verdicts
 
+
 def judge(moments, network):
     """The Verdicts of a run, the gravest first."""
     last = moments[-1].layers
@@ -255,15 +282,24 @@ def _attenuation(layers):
 
 
 def _vanishing(layers):
-    """δ shrinks on the way down: by a hundred in all and by more than half a layer. The factors that do it are the cause."""
+    """δ shrinks on the way down, by a hundred in all and by more than half a layer: which factors do it?"""
     links, total, mean = _attenuation(layers)
     if not links or not 0 < total < 1e-2 or not mean < 0.5:
         return None
     known = [link for link in links if link.gain and link.slope]
     names = tuple(link.layer for link in links)
     if not known:
-        return Verdict("vanishing", names, (total, len(links), mean), mends=(("mend_initial", "glorot"),), mend={"initial": "glorot"})
-    factors = {name: math.exp(sum(math.log(getattr(link, name)) for link in known) / len(known)) for name in ("gain", "alignment", "slope")}
+        return Verdict(
+            "vanishing",
+            names,
+            (total, len(links), mean),
+            mends=(("mend_initial", "glorot"),),
+            mend={"initial": "glorot"},
+        )
+    factors = {
+        name: math.exp(sum(math.log(getattr(link, name)) for link in known) / len(known))
+        for name in ("gain", "alignment", "slope")
+    }
     whole = math.log(math.prod(factors.values()))
     guilty = tuple((name, value) for name, value in factors.items() if math.log(value) < 0.2 * whole)
     mends, mend = [], {}
@@ -286,13 +322,22 @@ def _exploding(layers):
         return None
     gains = [link.gain for link in links if link.gain]
     gain = math.exp(sum(map(math.log, gains)) / len(gains)) if gains else mean
-    return Verdict("exploding", tuple(link.layer for link in links), (total, len(links), mean), (("gain", gain),),
-                   (("mend_smaller", 1 / gain), ("mend_clip",)), {"initial": None, "clip_norm": 1.0})
+    return Verdict(
+        "exploding",
+        tuple(link.layer for link in links),
+        (total, len(links), mean),
+        (("gain", gain),),
+        (("mend_smaller", 1 / gain), ("mend_clip",)),
+        {"initial": None, "clip_norm": 1.0},
+    )
 
 
 def _saturated(moments, hidden):
-    worst = max((layer for layer in hidden if layer.saturated is not None and layer.dead is not None and not _rectifies(layer)),
-                key=lambda layer: layer.saturated, default=None)
+    worst = max(
+        (layer for layer in hidden if layer.saturated is not None and layer.dead is not None and not _rectifies(layer)),
+        key=lambda layer: layer.saturated,
+        default=None,
+    )
     if worst is None or worst.saturated < 0.5 or worst.slope is not None and worst.slope > 0.3 * worst.steepest:
         return None
     number = [layer.layer for layer in moments[-1].layers].index(worst.layer)
@@ -309,7 +354,9 @@ def _dead(hidden):
     worst = max((layer for layer in hidden if layer.dead is not None), key=lambda layer: layer.dead, default=None)
     if worst is None or worst.dead < 0.4 or not _rectifies(worst):
         return None
-    return Verdict("dead", (worst.layer,), (worst.dead,), (), (("mend_rate",), ("mend_leaky",)), {"activation": "leaky_relu"})
+    return Verdict(
+        "dead", (worst.layer,), (worst.dead,), (), (("mend_rate",), ("mend_leaky",)), {"activation": "leaky_relu"}
+    )
 
 
 def _identical(hidden):
@@ -317,18 +364,28 @@ def _identical(hidden):
     if not twins:
         return None
     worst = max(twins, key=lambda layer: layer.identical / layer.units)
-    return Verdict("identical", tuple(layer.layer for layer in twins), (worst.identical, worst.units), (), (("mend_random",),), {"initial": None})
+    return Verdict(
+        "identical",
+        tuple(layer.layer for layer in twins),
+        (worst.identical, worst.units),
+        (),
+        (("mend_random",),),
+        {"initial": None},
+    )
 
 
 def _updates(moments):
-    """Steps that change a layer by more than a twentieth of it, or a layer that moves a thousandth as fast as the others."""
+    """Steps that change a layer by more than a twentieth of it, or a layer a thousand times slower than the others."""
     if len(moments) < 2:
         return None
     updates = [layer for layer in moments[-1].layers if layer.update is not None]
     if updates and (worst := max(updates, key=lambda layer: layer.update)).update > 0.05:
         return Verdict("large_updates", (worst.layer,), (worst.update,), (), (("mend_rate",),), {})
     if len(updates) > 1:
-        middle, least = float(np.median([layer.update for layer in updates])), min(updates, key=lambda layer: layer.update)
+        middle, least = (
+            float(np.median([layer.update for layer in updates])),
+            min(updates, key=lambda layer: layer.update),
+        )
         if least.update < 1e-3 * middle:
             return Verdict("stuck", (least.layer,), (least.update / middle,), (), (("mend_initial", "glorot"),), {})
     return None
@@ -342,5 +399,3 @@ def _fading(layer):
         return None
     reach = next(k for k in range(top + 1) if norms[top - k] < 1e-2 * norms[top])
     return Verdict("fading", (layer.layer,), (reach, len(norms)), (), (("mend_gates",),), {"kind": "lstm"})
-
-

@@ -40,10 +40,21 @@ def digest(text):
 def assemble(page, *, title, language, body="", data=None, words=None):
     """The page ``pages/<page>.html`` with its style, its script where there is one, a title, a body and data."""
     style, script = asset("base.css") + asset(f"{page}.css"), "" if data is None else asset(f"{page}.js")
-    policy = f"default-src 'none'; style-src {digest(style)}; script-src {digest(script) if script else chr(39) + 'none' + chr(39)}; " \
-             "base-uri 'none'; form-action 'none'"
-    parts = {"POLICY": policy, "TITLE": escape(title), "LANGUAGE": {"en": "en", "zh": "zh-CN"}[language], "STYLE": style, "BODY": body,
-             "DATA": "" if data is None else data_text(data), "WORDS": "" if words is None else data_text(words), "SCRIPT": script}
+    allowed = digest(script) if script else "'none'"
+    policy = (
+        f"default-src 'none'; style-src {digest(style)}; script-src {allowed}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    parts = {
+        "POLICY": policy,
+        "TITLE": escape(title),
+        "LANGUAGE": {"en": "en", "zh": "zh-CN"}[language],
+        "STYLE": style,
+        "BODY": body,
+        "DATA": "" if data is None else data_text(data),
+        "WORDS": "" if words is None else data_text(words),
+        "SCRIPT": script,
+    }
     pieces = asset(f"{page}.html").split("{{")
     written = [pieces[0]]
     for piece in pieces[1:]:

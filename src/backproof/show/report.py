@@ -18,7 +18,7 @@ from .page_words import page_phrase
 
 __all__ = ["Report", "report", "sentence"]
 
-CLASSES = 40                    # classes that a confusion matrix shows
+CLASSES = 40  # classes that a confusion matrix shows
 FACTORS = ("gain", "alignment", "slope")
 
 
@@ -31,8 +31,18 @@ def report(model, X, y=None, *, class_names=None, title=""):
         health.begin(model)
         model.health = remembered
     predicted = None if model.network.pairs else model.predict(X)
-    return Report(model.network, model.history, health.moments, health.verdicts() + _overfit(model.history), predicted, y,
-                  model.loss(X, y), model.objective(X, y), class_names, title)
+    return Report(
+        model.network,
+        model.history,
+        health.moments,
+        health.verdicts() + _overfit(model.history),
+        predicted,
+        y,
+        model.loss(X, y),
+        model.objective(X, y),
+        class_names,
+        title,
+    )
 
 
 def _overfit(history):
@@ -42,7 +52,11 @@ def _overfit(history):
     best = int(np.argmin(losses))
     falls = history["loss"][-1] is not None and history["loss"][-1] < history["loss"][best]
     if losses[-1] > 1.1 * losses[best] and falls:
-        return [Verdict("overfit", (), (losses[-1] / losses[best] - 1, best + 1), (), (("mend_patience",),), {"patience": 5})]
+        return [
+            Verdict(
+                "overfit", (), (losses[-1] / losses[best] - 1, best + 1), (), (("mend_patience",),), {"patience": 5}
+            )
+        ]
     return []
 
 
@@ -90,14 +104,20 @@ class Report:
 
     def to_html(self, path=None, language="en"):
         """Write the page, one self-contained file without a script, and give its path; without a path its text."""
-        page = assemble("report", title=cleaned(self.title or self.network.spec or "backproof"), language=language, body=self._body(language))
+        page = assemble(
+            "report",
+            title=cleaned(self.title or self.network.spec or "backproof"),
+            language=language,
+            body=self._body(language),
+        )
         if path is None:
             return page
         Path(path).write_text(page, "utf-8")
         return str(path)
 
     def _repr_html_(self):
-        from .trace import framed                # of the pages; a report alone needs no trace
+        from .trace import framed  # of the pages; a report alone needs no trace
+
         return framed(self.to_html())
 
     def __str__(self):
@@ -111,9 +131,32 @@ class Report:
 
     def _table(self, say):
         """Header and rows, the layer at the top first, since the error enters there."""
-        header = [say(key) for key in ("layer", "units", "norm", "ratio", "gain", "alignment", "slope", "saturated_share", "dead_share", "update_share")]
-        rows = [[cleaned(layer.layer), str(layer.units), *map(_number, (layer.norm, layer.ratio, layer.gain, layer.alignment, layer.slope)),
-                 _share(layer.saturated), _share(layer.dead), _number(layer.update)] for layer in reversed(self.moments[-1].layers)]
+        header = [
+            say(key)
+            for key in (
+                "layer",
+                "units",
+                "norm",
+                "ratio",
+                "gain",
+                "alignment",
+                "slope",
+                "saturated_share",
+                "dead_share",
+                "update_share",
+            )
+        ]
+        rows = [
+            [
+                cleaned(layer.layer),
+                str(layer.units),
+                *map(_number, (layer.norm, layer.ratio, layer.gain, layer.alignment, layer.slope)),
+                _share(layer.saturated),
+                _share(layer.dead),
+                _number(layer.update),
+            ]
+            for layer in reversed(self.moments[-1].layers)
+        ]
         return [header, *rows]
 
     def _classes(self):
@@ -154,8 +197,15 @@ class Report:
 
     def _body(self, language):
         say = _speaker(language)
-        parts = [element("h1", escape(cleaned(self.title or say("report")))),
-                 element("p", escape(f"{cleaned(self.network.spec or '')}   {cleaned(self.network.loss.text())}"), **{"class": "soft"}), _card(say("verdicts"), self._verdicts(language))]
+        parts = [
+            element("h1", escape(cleaned(self.title or say("report")))),
+            element(
+                "p",
+                escape(f"{cleaned(self.network.spec or '')}   {cleaned(self.network.loss.text())}"),
+                **{"class": "soft"},
+            ),
+            _card(say("verdicts"), self._verdicts(language)),
+        ]
         parts.append(_card(f"{say('health')} ({self._when(say)})", self._health(say)))
         if len(self.moments) > 1:
             layers = [layer.layer for layer in self.moments[-1].layers]
@@ -163,11 +213,17 @@ class Report:
             parts.append(_card(say("over_epochs"), chart(series, say("over_epochs"), logarithmic=True)))
         else:
             parts.append(element("p", escape(say("no_moments")), **{"class": "soft"}))
-        steps = {layer.layer: [(t + 1, norm) for t, norm in enumerate(layer.per_step)] for layer in self.moments[-1].layers if layer.per_step}
+        steps = {
+            layer.layer: [(t + 1, norm) for t, norm in enumerate(layer.per_step)]
+            for layer in self.moments[-1].layers
+            if layer.per_step
+        }
         if steps and max(map(len, steps.values())) > 1:
             parts.append(_card(say("over_time"), chart(steps, say("over_time"), logarithmic=True)))
-        curves = {say(key): [(r["epoch"] + 1, r[column]) for r in self.history.records if r.get(column) is not None]
-                  for key, column in (("training", "loss"), ("validation", "validation_loss"))}
+        curves = {
+            say(key): [(r["epoch"] + 1, r[column]) for r in self.history.records if r.get(column) is not None]
+            for key, column in (("training", "loss"), ("validation", "validation_loss"))
+        }
         curves = {name: points for name, points in curves.items() if points}
         if curves:
             parts.append(_card(say("curves"), chart(curves, say("curves"))))
@@ -179,7 +235,9 @@ class Report:
     def _verdicts(self, language):
         if not self.verdicts:
             return element("p", escape("✓ " + page_phrase("healthy", language)), **{"class": "good"})
-        return "".join(element("p", escape("⚠ " + sentence(verdict, language)), **{"class": "bad"}) for verdict in self.verdicts)
+        return "".join(
+            element("p", escape("⚠ " + sentence(verdict, language)), **{"class": "bad"}) for verdict in self.verdicts
+        )
 
     def _health(self, say):
         header, *rows = self._table(say)
@@ -187,13 +245,22 @@ class Report:
         table = element("tr", "".join(element("th", escape(cell), scope="col") for cell in header))
         for row, layer in zip(rows, reversed(self.moments[-1].layers)):
             width = 60 * max(0.0, 1 + np.log10(layer.norm / top) / 6) if layer.norm > 0 else 0
-            stick = f'<svg width="62" height="10" aria-hidden="true"><rect width="{max(1, width):.0f}" height="9" rx="2" class="stick"/></svg>'
-            cells = [element("th", escape(row[0]), scope="row"), element("td", escape(row[1]), **{"class": "n"}), element("td", escape(row[2]) + " " + stick, **{"class": "n"})]
+            stick = f'<rect width="{max(1, width):.0f}" height="9" rx="2" class="stick"/>'
+            stick = f'<svg width="62" height="10" aria-hidden="true">{stick}</svg>'
+            cells = [
+                element("th", escape(row[0]), scope="row"),
+                element("td", escape(row[1]), **{"class": "n"}),
+                element("td", escape(row[2]) + " " + stick, **{"class": "n"}),
+            ]
             table += element("tr", "".join(cells + [element("td", escape(cell), **{"class": "n"}) for cell in row[3:]]))
-        return element("div", element("table", table), **{"class": "scroll"}) + element("p", escape(say("health_about")), **{"class": "soft"})
+        return element("div", element("table", table), **{"class": "scroll"}) + element(
+            "p", escape(say("health_about")), **{"class": "soft"}
+        )
 
     def _errors(self, say):
-        facts = element("p", escape(f"{say('loss_now')}: {self.loss:.6g}; {say('objective_now')}: {self.objective:.6g}"))
+        facts = element(
+            "p", escape(f"{say('loss_now')}: {self.loss:.6g}; {say('objective_now')}: {self.objective:.6g}")
+        )
         summary = element("p", escape(self._summary(say)))
         classes, residuals = self._classes(), self._residuals()
         if classes is not None:
@@ -207,16 +274,29 @@ class Report:
         shown = min(count, CLASSES)
         table = np.zeros((count, count), int)
         np.add.at(table, (truth, predicted), 1)
-        name = lambda k: cleaned(str(self.class_names[k]))[:40] if self.class_names and k < len(self.class_names) else str(k)      # noqa: E731
-        head = element("tr", element("th", "") + "".join(element("th", escape(name(k)), scope="col") for k in range(shown)))
+        names = [cleaned(str(name))[:40] for name in self.class_names or []]
+        names += [str(k) for k in range(len(names), count)]
+        head = element(
+            "tr", element("th", "") + "".join(element("th", escape(names[k]), scope="col") for k in range(shown))
+        )
         top = table.max() or 1
-        rows = "".join(element("tr", element("th", escape(name(i)), scope="row") + "".join(_cell(table[i, j], top, i == j) for j in range(shown))) for i in range(shown))
+        rows = "".join(
+            element(
+                "tr",
+                element("th", escape(names[i]), scope="row")
+                + "".join(_cell(table[i, j], top, i == j) for j in range(shown)),
+            )
+            for i in range(shown)
+        )
         return element("div", element("table", head + rows, **{"class": "confusion"}), **{"class": "scroll"})
 
 
 def _cell(count, top, right):
-    shade = f'<svg width="46" height="26" role="img" aria-label="{count}"><rect width="46" height="26" class="{"right" if right else "wrong"}" ' \
-            f'fill-opacity="{0.85 * count / top:.2f}"/><text x="23" y="17" text-anchor="middle">{count}</text></svg>'
+    shade = (
+        f'<svg width="46" height="26" role="img" aria-label="{count}">'
+        f'<rect width="46" height="26" class="{"right" if right else "wrong"}" '
+        f'fill-opacity="{0.85 * count / top:.2f}"/><text x="23" y="17" text-anchor="middle">{count}</text></svg>'
+    )
     return element("td", shade)
 
 
@@ -238,10 +318,16 @@ def _share(x):
 
 def _aligned(rows):
     widths = [max(width_of(row[k]) for row in rows) for k in range(len(rows[0]))]
-    return ["  ".join(" " * (w - width_of(cell)) + cell if k else cell + " " * (w - width_of(cell)) for k, (cell, w) in enumerate(zip(row, widths))).rstrip() for row in rows]
+    return [
+        "  ".join(
+            " " * (w - width_of(cell)) + cell if k else cell + " " * (w - width_of(cell))
+            for k, (cell, w) in enumerate(zip(row, widths))
+        ).rstrip()
+        for row in rows
+    ]
 
 
-# ------------------------------------------------------------------------------------------------------------- sentences
+# ----------------------------------------------------------------------------------------------------------- sentences
 
 SHARES = {"saturated": (1,), "dead": (0,), "large_updates": (0,), "overfit": (0,)}
 
@@ -254,10 +340,15 @@ def sentence(verdict, language="en"):
     else:
         text = page_phrase(verdict.kind, language, _layers(verdict.layers), *numbers)
     if verdict.causes:
-        causes = page_phrase("times", language).join(page_phrase(f"factor_{name}", language, _number(value)) for name, value in verdict.causes)
+        causes = page_phrase("times", language).join(
+            page_phrase(f"factor_{name}", language, _number(value)) for name, value in verdict.causes
+        )
         text += f"{'；' if language == 'zh' else '; '}{page_phrase('cause', language)}: {causes}"
     joint = {True: ("，并且", ", and "), False: ("，或", ", or ")}[verdict.kind == "vanishing"][language == "en"]
-    mends = [page_phrase(key, language, *(x if isinstance(x, str) else _number(x) for x in values)) for key, *values in verdict.mends]
+    mends = [
+        page_phrase(key, language, *(x if isinstance(x, str) else _number(x) for x in values))
+        for key, *values in verdict.mends
+    ]
     join = "；" if language == "zh" else "; "
     return f"{text}{join}{page_phrase('mend', language)}: {joint.join(mends)}" if mends else text
 
@@ -280,8 +371,11 @@ def chart(series, label, logarithmic=False):
     xs, ys = [x for x, _ in points], [measure(y) for _, y in points]
     low, high = (min(ys), max(ys)) if max(ys) > min(ys) else (min(ys) - 0.5, max(ys) + 0.5)
     right = WIDE - 110
-    place = lambda x, y: (LEFT + (right - LEFT) * (x - min(xs)) / max(1, max(xs) - min(xs)),                                    # noqa: E731
-                          12 + (TALL - 12 - LOW) * (high - measure(y)) / (high - low))
+
+    def place(x, y):
+        across = LEFT + (right - LEFT) * (x - min(xs)) / max(1, max(xs) - min(xs))
+        return across, 12 + (TALL - 12 - LOW) * (high - measure(y)) / (high - low)
+
     drawn, ends = [], []
     for k, (name, line) in enumerate(series.items()):
         at = [place(x, y) for x, y in line if np.isfinite(y) and (y > 0 or not logarithmic)]
@@ -289,7 +383,10 @@ def chart(series, label, logarithmic=False):
             continue
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in at)
         shade = 1 - 0.75 * k / max(1, len(series))
-        drawn.append(f'<polyline points="{path}" class="line{k % 2}" stroke-opacity="{shade:.2f}"><title>{escape(cleaned(name))}</title></polyline>')
+        drawn.append(
+            f'<polyline points="{path}" class="line{k % 2}" stroke-opacity="{shade:.2f}">'
+            f"<title>{escape(cleaned(name))}</title></polyline>"
+        )
         if len(at) == 1:
             drawn.append(f'<circle cx="{at[0][0]:.1f}" cy="{at[0][1]:.1f}" r="3" class="dot"/>')
         ends.append((at[-1][1], name))
@@ -298,9 +395,13 @@ def chart(series, label, logarithmic=False):
         last = max(y, last + 13)
         labels.append(f'<text x="{right + 8}" y="{last + 4:.1f}">{escape(cleaned(name)[:16])}</text>')
     back = (lambda v: 10**v) if logarithmic else float
-    ticks = "".join(f'<text x="{LEFT - 6}" y="{12 + (TALL - 12 - LOW) * k / 3 + 4:.1f}" text-anchor="end">{_number(back(high - (high - low) * k / 3))}</text>'
-                    f'<line x1="{LEFT}" x2="{right}" y1="{12 + (TALL - 12 - LOW) * k / 3:.1f}" y2="{12 + (TALL - 12 - LOW) * k / 3:.1f}" class="grid"/>' for k in range(4))
-    ticks += f'<text x="{LEFT}" y="{TALL - 4}">{min(xs)}</text><text x="{right}" y="{TALL - 4}" text-anchor="end">{max(xs)}</text>'
+    heights = [(12 + (TALL - 12 - LOW) * k / 3, high - (high - low) * k / 3) for k in range(4)]
+    ticks = "".join(
+        _mark(LEFT - 6, y + 4, _number(back(value)), end=True)
+        + f'<line x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" class="grid"/>'
+        for y, value in heights
+    )
+    ticks += _mark(LEFT, TALL - 4, min(xs)) + _mark(right, TALL - 4, max(xs), end=True)
     return _picture("".join([ticks, *drawn, *labels]), label)
 
 
@@ -312,13 +413,23 @@ def histogram(values, label, bins=24):
     counts, edges = np.histogram(values, bins=bins)
     step = (WIDE - LEFT - 20) / bins
     tall = (TALL - 12 - LOW) / (counts.max() or 1)
-    bars = "".join(f'<rect x="{LEFT + k * step + 1:.1f}" width="{step - 2:.1f}" y="{TALL - LOW - count * tall:.1f}" height="{count * tall:.1f}" class="stick">'
-                   f'<title>{_number(edges[k])} … {_number(edges[k + 1])}: {count}</title></rect>' for k, count in enumerate(counts))
-    ticks = f'<text x="{LEFT}" y="{TALL - 6}">{_number(edges[0])}</text><text x="{WIDE - 20}" y="{TALL - 6}" text-anchor="end">{_number(edges[-1])}</text>' \
-            f'<text x="{LEFT - 6}" y="18" text-anchor="end">{counts.max()}</text>'
+    bars = ""
+    for k, count in enumerate(counts):
+        place = f'x="{LEFT + k * step + 1:.1f}" width="{step - 2:.1f}" '
+        place += f'y="{TALL - LOW - count * tall:.1f}" height="{count * tall:.1f}"'
+        words = f"{_number(edges[k])} … {_number(edges[k + 1])}: {count}"
+        bars += f'<rect {place} class="stick"><title>{words}</title></rect>'
+    ticks = _mark(LEFT, TALL - 6, _number(edges[0])) + _mark(WIDE - 20, TALL - 6, _number(edges[-1]), end=True)
+    ticks += _mark(LEFT - 6, 18, counts.max(), end=True)
     return _picture(bars + ticks, label)
 
 
+def _mark(x, y, words, end=False):
+    """A number at an axis."""
+    return element("text", str(words), x=x, y=f"{y:.1f}", **({"text-anchor": "end"} if end else {}))
+
+
 def _picture(body, label):
-    svg = f'<svg viewBox="0 0 {WIDE} {TALL}" width="{WIDE}" height="{TALL}" role="img" aria-label="{escape(label, quote=True)}">{body}</svg>'
+    size = {"viewBox": f"0 0 {WIDE} {TALL}", "width": WIDE, "height": TALL}
+    svg = element("svg", body, **size, role="img", **{"aria-label": label})
     return element("div", svg, **{"class": "scroll chart"})

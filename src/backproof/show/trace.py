@@ -19,7 +19,7 @@ NEWEST = "now"
 
 @dataclass
 class Snapshot:
-    """The numbers of one moment: when ("now", or the number of epochs trained), the loss then, arrays in stored order."""
+    """The numbers of one moment: when ("now", or how many epochs were trained), arrays in stored order, η."""
 
     when: object
     values: dict
@@ -45,8 +45,10 @@ class Recording:
 
     def __call__(self, parameters):
         found = self._run(parameters).outputs()
-        values = {name: _ordered(found[name], self.program.outputs[name].labels, self.derivation.system[name].axes)
-                  for name in self.names}
+        values = {
+            name: _ordered(found[name], self.program.outputs[name].labels, self.derivation.system[name].axes)
+            for name in self.names
+        }
         return {**{name: np.array(array) for name, array in parameters.items()}, **self.fixed, **values}
 
 
@@ -87,8 +89,14 @@ class Trace:
 
     @classmethod
     def of(cls, recording, snapshots, **about):
-        return cls(recording.derivation, snapshots, recording.n, recording.lengths,
-                   adjoints=dict(recording.derivation.sweep.adjoints), **about)
+        return cls(
+            recording.derivation,
+            snapshots,
+            recording.n,
+            recording.lengths,
+            adjoints=dict(recording.derivation.sweep.adjoints),
+            **about,
+        )
 
     @property
     def network(self):
@@ -130,8 +138,10 @@ class Trace:
 
 def framed(page, height=720):
     """A page inside a notebook's cell: a frame of its own that may run its script and reach nothing."""
-    return (f'<iframe sandbox="allow-scripts" srcdoc="{escape(page, quote=True)}" title="backproof" '
-            f'style="width:100%;height:{height}px;border:1px solid #8888;border-radius:6px"></iframe>')
+    return (
+        f'<iframe sandbox="allow-scripts" srcdoc="{escape(page, quote=True)}" title="backproof" '
+        f'style="width:100%;height:{height}px;border:1px solid #8888;border-radius:6px"></iframe>'
+    )
 
 
 class Recorder:
@@ -163,11 +173,15 @@ class Recorder:
         when = record["epoch"] + 1
         if when % self.every == 0:
             self.snapshots.append(Snapshot(when, self.recording(parameters()), record["learning_rate"]))
-        if len(self.snapshots) > self.most:                     # half of them, twice as far apart
+        if len(self.snapshots) > self.most:  # half of them, twice as far apart
             self.snapshots, self.every = self.snapshots[:1] + self.snapshots[2::2], 2 * self.every
         return False
 
     def trace(self, **about):
         """The Trace of what was recorded."""
         rates = [s.learning_rate for s in self.snapshots if s.learning_rate]
-        return Trace.of(self.recording, list(self.snapshots), **{**self.about, **({"learning_rate": rates[-1]} if rates else {}), **about})
+        return Trace.of(
+            self.recording,
+            list(self.snapshots),
+            **{**self.about, **({"learning_rate": rates[-1]} if rates else {}), **about},
+        )

@@ -35,7 +35,12 @@ class LineData:
         return ["ext", tree.symbol, tree.power]
 
     def symbol(self, tree):
-        return ["sym", tree.name, [self.place(place) for place in tree.places], None if tree.edge is None else self.tree(tree.edge)]
+        return [
+            "sym",
+            tree.name,
+            [self.place(place) for place in tree.places],
+            None if tree.edge is None else self.tree(tree.edge),
+        ]
 
     def product(self, tree):
         return ["prod", [self.tree(factor) for factor in tree.factors]]
@@ -82,7 +87,9 @@ class LineData:
 def declare(function, functions):
     """Put the expression of a composed function, and of those that it uses, into ``functions``."""
     if function.value is not None and function.name not in functions:
-        functions[function.name] = template(function.value, dict(zip(function.placeholders, range(function.arity))), functions)
+        functions[function.name] = template(
+            function.value, dict(zip(function.placeholders, range(function.arity))), functions
+        )
 
 
 def template(node, arguments, functions):
@@ -92,13 +99,16 @@ def template(node, arguments, functions):
     if value is not None:
         return ["num", float(value), str(value)]
     if isinstance(node, Einsum):
-        return ["prod", [["num", float(node.coefficient), str(node.coefficient)],
-                         *(template(factor, arguments, functions) for factor in node.factors)]]
+        return [
+            "prod",
+            [
+                ["num", float(node.coefficient), str(node.coefficient)],
+                *(template(factor, arguments, functions) for factor in node.factors),
+            ],
+        ]
     if isinstance(node, Add):
         return ["plus", [[float(w), template(term, arguments, functions)] for w, term in node.terms]]
     if isinstance(node, Map):
         declare(node.function, functions)
         return ["fn", node.function.name, [template(child, arguments, functions) for child in node.children]]
     raise TypeError(f"{node!r} in an elementwise function")
-
-
