@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from test_cli import run  # noqa: F401
+
+from backproof.cli import main
 
 USERS = """
 import numpy as np
@@ -12,6 +13,15 @@ def right(w=np.array([1.0, 2.0]), b=0.5):
 def wrong(w=np.array([1.0, 2.0])):
     return (w ** 3).sum(), {"w": 6 * w ** 2}
 """
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*arguments):
+        code = main([str(a) for a in arguments])
+        told = capsys.readouterr()
+        return code, told.out, told.err
+    return call
 
 
 @pytest.fixture

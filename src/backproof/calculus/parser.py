@@ -11,7 +11,6 @@ Raises  ExpressionError that points at the place.
 
 import re
 from difflib import get_close_matches
-from fractions import Fraction
 
 from ..errors import ExpressionError
 from .functions import FUNCTIONS
