@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 
 from . import __version__
 from .errors import EngineError, FileProblem, ModelFileError, OptionError, RangeError
+from .measures import baseline_of, boosting, counts, measure
 
 __all__ = ["Settings", "Outcome", "OutputProblem", "read_data", "train_table", "predict_table", "differentiate", "FILES"]
 
@@ -136,12 +137,10 @@ def train_table(data, target=None, settings=None, *, out=None, force=False, read
         say(f"gradients checked on {check['rows']} rows: largest relative error {check['error']:.0e} ✓")
         checkpoints = _checkpoints(out, resume, time_limit, say)
         if out is not None:
-            from .runs import remember
             remember(out, data, target, settings, reading)
         interrupted = _fit(model, arrays, settings, batch_size, progress, checkpoints)
         summary = _summary(data, target, settings, batch_size, model, prepare, parts, arrays, check, interrupted)
         if peers and not interrupted:
-            from .runs import boosting
             summary["boosting"] = boosting(table, prepare, parts, arrays, settings.seed)
         model.extra[TABLE] = json.dumps(prepare.state(), allow_nan=False)
     except BaseException:
@@ -285,7 +284,7 @@ def _summary(data, target, settings, batch_size, model, prepare, parts, arrays, 
     history = model.history
     truth = arrays["training"][1]
     if prepare.task == "classification":
-        label = prepare.classes[int(_counts(truth, prepare).argmax())]
+        label = prepare.classes[int(counts(truth, prepare).argmax())]
         baseline = {"name": f"always {shown(label, 30)}", "class": label}
     else:
         baseline = {"name": "always the mean", "mean": prepare.coder.mean}
@@ -296,48 +295,8 @@ def _summary(data, target, settings, batch_size, model, prepare, parts, arrays, 
             "network": model.network.spec, "parameters": model.network.count,
             "settings": {**asdict(settings), "batch_size": batch_size}, "gradient_check": check,
             "epochs": len(history), "best_epoch": history.best, "stopped": history.stopped, "interrupted": interrupted,
-            "measures": measured, "baseline": {**baseline, **{name: _baseline(prepare, truth, y) for name, (_, y) in arrays.items()}},
+            "measures": measured, "baseline": {**baseline, **{name: baseline_of(prepare, truth, y) for name, (_, y) in arrays.items()}},
             "notes": prepare.notes}
-
-
-def measure(model, prepare, X, y):
-    """The loss, and accuracy or RMSE (in the target's units) and R² of a model on prepared rows."""
-    return {"loss": _number(model.loss(X, y)), **_quality(prepare, model.predict(X), y)}
-
-
-def _quality(prepare, predicted, y):
-    import numpy as np
-
-    if prepare.task == "classification":
-        return {"accuracy": float((predicted.argmax(axis=1) == y).mean())}
-    error, spread = predicted.astype(np.float64) - y, y - y.mean()
-    total = float((spread**2).sum())
-    return {"rmse": _number(math.sqrt(float((error**2).mean())) * prepare.coder.scale),
-            "r2": _number(1 - float((error**2).sum()) / total) if total > 0 else None}
-
-
-def _baseline(prepare, training, y):
-    """The measures of the best answer that looks at no column: class frequencies, or the mean, of the training rows."""
-    import numpy as np
-
-    if prepare.task == "classification":
-        share = _counts(training, prepare) / len(training)
-        answer = np.broadcast_to(share, (len(y), len(share)))
-        return {"loss": _number(-np.log(share[y]).mean()), **_quality(prepare, answer, y)}
-    answer = np.broadcast_to(training.mean(axis=0), y.shape)
-    return {"loss": _number(0.5 * ((answer - y) ** 2).mean()), **_quality(prepare, answer, y)}
-
-
-def _counts(codes, prepare):
-    import numpy as np
-
-    return np.bincount(codes, minlength=len(prepare.classes))
-
-
-def _number(value):
-    """A float that JSON can hold, else None."""
-    value = float(value)
-    return value if math.isfinite(value) else None
 
 
 COLUMNS = {"classification": (("loss", "loss"), ("accuracy", "accuracy")),
@@ -383,6 +342,16 @@ def _output():
         yield
     except FileProblem as problem:
         raise OutputProblem(problem.what, where=problem.where, fix=problem.fix, state=problem.state) from None
+
+
+def remember(out, data, target, settings, reading):
+    """Write into a run's folder what was asked for, so that ``--resume`` needs nothing else."""
+    from .train.files import write_atomically
+
+    plain = {"data": os.path.abspath(data) if os.path.exists(data) else data, "target": target, "settings": asdict(settings),
+             "reading": reading or {}}
+    with _output():
+        write_atomically(os.path.join(out, MEMORY), [json.dumps(plain, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace")])
 
 
 def write_text(out, text, force=False):

@@ -8,17 +8,15 @@ import json
 import math
 import os
 import re
-import time
 import tomllib
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 
 from .errors import DataError, FileProblem, OptionError
-from .jobs import (MEMORY, PARTS, Settings, _baseline, _build, _fit, _number, _one_thread, _output, _prepare, _quality, _read_for, _split,
-                   load_table_model, measure, read_data)
+from .jobs import MEMORY, PARTS, Settings, _build, _fit, _one_thread, _prepare, _read_for, _split, load_table_model, read_data
+from .measures import baseline_of, boosting, finite, measure
 
-__all__ = ["boosting", "cross_validate", "describe", "evaluate", "read_run_file", "resumable", "run_file", "remember"]
+__all__ = ["cross_validate", "describe", "evaluate", "read_run_file", "resumable", "run_file"]
 
-SAMPLE = 100_000                         # rows that gradient boosting is fitted on at most
 READING = ("delimiter", "encoding", "compression")
 COMMENTS = {
     "layers": "hidden layers: '64 relu | dropout 0.2 | 32 relu'; '' for none",
@@ -88,16 +86,6 @@ def read_run_file(path):
             "reading": {key: given[key] for key in READING if key in given}}
 
 
-def remember(out, data, target, settings, reading):
-    """Write into a run's folder what was asked for, so that ``--resume`` needs nothing else."""
-    from .train.files import write_atomically
-
-    plain = {"data": os.path.abspath(data) if os.path.exists(data) else data, "target": target, "settings": asdict(settings),
-             "reading": reading or {}}
-    with _output():
-        write_atomically(os.path.join(out, MEMORY), [json.dumps(plain, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace")])
-
-
 def resumable(out):
     """What a run's folder says was asked for. Raises OptionError or FileProblem where there is nothing to go on with."""
     from .data.files import read_regular
@@ -121,53 +109,6 @@ def resumable(out):
 
 
 # ---------------------------------------------------------------------------------------------------- peers
-
-def boosting(table, prepare, parts, arrays, seed=0):
-    """scikit-learn's HistGradientBoosting with its defaults, on the raw columns of the same rows: measures, seconds, rows.
-
-    Missing values stay missing; categories are its own categories, up to 255 a column, the rarer ones missing.
-    """
-    import numpy as np
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-
-    columns, categorical = _raw_columns(table, prepare, parts["training"])
-    train = parts["training"]
-    taken = train if len(train) <= SAMPLE else np.sort(np.random.default_rng(seed).choice(train, SAMPLE, replace=False))
-    picked = np.searchsorted(train, taken)
-    kind = HistGradientBoostingClassifier if prepare.task == "classification" else HistGradientBoostingRegressor
-    began = time.perf_counter()
-    found = kind(categorical_features=categorical, random_state=seed).fit(columns[taken], np.ravel(arrays["training"][1])[picked])
-    seconds = time.perf_counter() - began
-    result = {"name": "HistGradientBoosting", "seconds": round(seconds, 3), "fitted_rows": len(taken)}
-    for name, rows in parts.items():
-        y = arrays[name][1]
-        if prepare.task == "classification":
-            answer = np.full((len(rows), len(prepare.classes)), 1e-15)
-            answer[:, found.classes_.astype(int)] = found.predict_proba(columns[rows])
-            result[name] = {"loss": _number(-np.log(np.maximum(answer[np.arange(len(rows)), y], 1e-15)).mean()),
-                            **_quality(prepare, answer, y)}
-        else:
-            answer = found.predict(columns[rows])[:, None]
-            result[name] = {"loss": _number(0.5 * ((answer - y) ** 2).mean()), **_quality(prepare, answer, y)}
-    return result
-
-
-def _raw_columns(table, prepare, train):
-    import numpy as np
-
-    columns, categorical = [], []
-    for name, kind in prepare.types.items():
-        if kind == "number":
-            columns.append(table[name].numbers())
-        else:
-            texts = table[name].texts()
-            known = [text for text in texts[train] if text is not None]
-            names, counts = np.unique(np.array(known, dtype=object).astype(str), return_counts=True)
-            kept = {str(text): code for code, text in enumerate(names[np.argsort(-counts, kind="stable")][:255])}
-            columns.append(np.array([kept.get(text, np.nan) if text is not None else np.nan for text in texts], float))
-        categorical.append(kind != "number")
-    return np.stack(columns, axis=1), np.array(categorical)
-
 
 # ---------------------------------------------------------------------------------------------------- cross-validation
 
@@ -201,7 +142,7 @@ def cross_validate(data, target, settings, folds, *, reading=None, say=None, pro
             raise KeyboardInterrupt
         with _one_thread():
             results["network"].append(measure(model, prepare, *arrays["test"]))
-        results["baseline"].append(_baseline(prepare, arrays["training"][1], arrays["test"][1]))
+        results["baseline"].append(baseline_of(prepare, arrays["training"][1], arrays["test"][1]))
         results["boosting"].append(boosting(table, prepare, parts, arrays, settings.seed)["test"])
         say(f"fold {k + 1} of {folds}: " + ", ".join(f"{name} {value:.4f}" for name, value in results["network"][-1].items()))
     return {"folds": folds, **{name: {"folds": measured, "mean": _over(measured, np.mean), "spread": _over(measured, np.std)}
@@ -209,7 +150,7 @@ def cross_validate(data, target, settings, folds, *, reading=None, say=None, pro
 
 
 def _over(measured, how):
-    return {key: _number(how([m[key] for m in measured])) if all(m[key] is not None for m in measured) else None for key in measured[0]}
+    return {key: finite(how([m[key] for m in measured])) if all(m[key] is not None for m in measured) else None for key in measured[0]}
 
 
 def folds_table(result):
@@ -246,11 +187,11 @@ def evaluate(model, data, *, reading=None, say=None):
         found = {"rows": len(table), "task": prepare.task, **measure(network, prepare, X, y)}
     if prepare.task == "regression":
         error = (predicted.astype(np.float64) - y) * prepare.coder.scale
-        return {**found, "mean_absolute_error": _number(np.abs(error).mean()), "mean_error": _number(error.mean())}
+        return {**found, "mean_absolute_error": finite(np.abs(error).mean()), "mean_error": finite(error.mean())}
     answer = predicted.argmax(axis=1)
-    found["balanced_accuracy"] = _number(metrics.recall_score(y, answer, average="macro", zero_division=0))
+    found["balanced_accuracy"] = finite(metrics.recall_score(y, answer, average="macro", zero_division=0))
     if len(prepare.classes) == 2 and 0 < y.sum() < len(y):
-        found["auc"] = _number(metrics.roc_auc_score(y, predicted[:, 1]))
+        found["auc"] = finite(metrics.roc_auc_score(y, predicted[:, 1]))
     confusion = metrics.confusion_matrix(y, answer, labels=range(len(prepare.classes)))
     return {**found, "classes": prepare.classes, "confusion": confusion.tolist()}
 
@@ -305,7 +246,7 @@ def _describe_table(path, reading):
         about = {"column": column.name, "kind": column.kind, "missing": int(column.missing.sum()), "distinct": distinct}
         if column.kind == "number" and len(there):
             numbers = there.astype(np.float64)
-            about.update(least=_number(numbers.min()), mean=_number(numbers.mean()), most=_number(numbers.max()))
+            about.update(least=finite(numbers.min()), mean=finite(numbers.mean()), most=finite(numbers.max()))
             values = f"{numbers.min():.6g} … {numbers.mean():.6g} … {numbers.max():.6g}"
         else:
             names, counts = np.unique(there.astype(str), return_counts=True) if len(there) else ([], np.array([], int))
