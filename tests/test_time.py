@@ -94,7 +94,7 @@ Y = DRAW.normal(size=(2, 5, 2))
 def truncated(model, xi):
     program = model.program("J", gradients=True, truncated=True, target="dense")
     stored = model._store(program, {"x": X, "y": Y})
-    return Run(program, {**model.parameters, **stored, "xi": xi}, np.float64).gradients()
+    return model.engine.Run(program, {**model.parameters, **stored, "xi": xi}, np.float64).gradients()
 
 
 def frozen(model, xi):

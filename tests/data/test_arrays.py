@@ -286,7 +286,7 @@ def test_no_weights_stay_none():
 
 @pytest.mark.parametrize("w, what", [
     ([1, 2], "X has 3 rows and sample_weight has 2"), ([1, -2, -3], "2 negative values; the first is -2 at row 1"),
-    ([0, 0, 0], "0 for all 3 rows"), ([1, np.nan, 1], "1 NaN; the first is nan at row 1"),
+    ([0, 0, 0], "zero for all 3 rows"), ([1, np.nan, 1], "1 NaN; the first is nan at row 1"),
     (np.ones((3, 1)), "2-D"), (["a", "b", "c"], "text"),
 ])
 def test_weights_refused(w, what):                                                                                # B11
