@@ -328,3 +328,15 @@ def test_equations_and_instructions_grow_linearly_in_depth_and_not_with_time():
     for steps in (1, 2, 30):
         model.gradients(DRAW.normal(size=(2, steps, 3)), [0, 1])
     assert len(model._programs) == 1 and len(model.program("J", gradients=True, target="class")) == count
+
+
+def test_two_optimizers_of_one_name_keep_their_own_rules():
+    from backproof.train.optimizers import Optimizer
+    still = Optimizer("mine", lambda theta, g, *, eta: (theta + 0 * eta * g,))
+    down = Optimizer("mine", lambda theta, g, *, eta: (theta - eta * g,))
+    model = classifier()
+    before = model.parameters["W1"].copy()
+    model.fit(X, Y, epochs=1, optimizer=still)
+    assert np.array_equal(model.parameters["W1"], before)
+    model.fit(X, Y, epochs=1, optimizer=down)
+    assert not np.array_equal(model.parameters["W1"], before)

@@ -351,7 +351,8 @@ class Model:
         return lambda parameters: float(self.engine.Run(program, {**stored, **parameters}, self.dtype).outputs()["L"])
 
     def _step_program(self, how, optimizer, clip_norm, clip_value, decay_biases):
-        key = "step", tuple(sorted(how.items())), optimizer.name, tuple(sorted(optimizer.options.items())), clip_norm, clip_value, decay_biases
+        key = ("step", tuple(sorted(how.items())), optimizer.rule, tuple(sorted(optimizer.options.items())), clip_norm, clip_value,
+               decay_biases)
         if key not in self._programs:
             sweep = self.network.gradient_system(training=True, **how)
             gradients = {p.name: sweep.adjoints[p.name] for p in self.network.parameters}
