@@ -8,14 +8,14 @@ import os
 from hashlib import blake2b
 from json import dumps
 
-from .calculus import SAMPLE, Variable
+from .calculus import SAMPLE
 from .derive import sweep
 from .errors import BackproofError, ModelFileError, OptionError, ShapeError, SpecError
 from .networks import described, spec
 from .networks.initial import policy, policy_text
 from .networks.layers import Layer, strength
 from .networks.losses import loss_of
-from .networks.systems import PENALTY_SCALE, checked_layers, describe
+from .networks.systems import checked_layers, describe, seeds
 from .networks.table import shape_text, table
 from .networks.words import whole
 
@@ -140,10 +140,8 @@ class Network:
         key = wrt, tuple(sorted((k, v) for k, v in how.items() if v))
         if key not in self._sweeps:
             system = self.system(**how)
-            seeds = {"E": Variable("w", (SAMPLE,), "weight") if how.get("weighted") else 1}
-            if "penalty" in system:
-                seeds["penalty"] = PENALTY_SCALE if how.get("scaled_penalty") else 1
-            self._sweeps[key] = sweep(system, seeds, wrt, mean_over=SAMPLE)
+            begin = seeds(system, how.get("weighted"), how.get("scaled_penalty"))
+            self._sweeps[key] = sweep(system, begin, wrt, mean_over=SAMPLE)
         return self._sweeps[key]
 
     def build(self, *, seed=0, engine=None, dtype="float32", threads=None):
@@ -166,10 +164,8 @@ class Network:
             how = {"target": "dense", **how}    # y_k log a_k, as a textbook writes it; target="class" for class numbers
         if of is None:
             sweep = self.gradient_system(wrt=wrt, **how)
-            seeds = {"E": Variable("w", (SAMPLE,), "weight") if how.get("weighted") else 1}
-            if "penalty" in sweep.system:
-                seeds["penalty"] = PENALTY_SCALE if how.get("scaled_penalty") else 1
-            return Derivation(sweep, seeds, wrt or [p.name for p in self.parameters], self)
+            begin = seeds(sweep.system, how.get("weighted"), how.get("scaled_penalty"))
+            return Derivation(sweep, begin, wrt or [p.name for p in self.parameters], self)
         system = self.system(**how)
         symbol = "s" if of == "score" and "score" not in system else None
         of = system.resolve("prediction" if symbol else of)

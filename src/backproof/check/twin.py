@@ -19,7 +19,7 @@ from ..errors import BackproofError, OptionError
 from ..lower import lower
 from ..networks import spec
 from ..networks.losses import LOSSES, loss_of
-from ..networks.systems import checked_layers, describe
+from ..networks.systems import checked_layers, describe, seeds
 
 __all__ = ["Place", "Plan", "Twin", "build", "frozen_objective", "ordered"]
 
@@ -52,10 +52,7 @@ class Plan:
 
 def derived(system, parameters, weighted=False):
     """The sweep of an objective: δ per sample, 1/N in the parameters' gradients."""
-    seeds = {"E": Variable("w", (SAMPLE,), "weight") if weighted else 1}
-    if "penalty" in system:
-        seeds["penalty"] = 1
-    return sweep(system, seeds, [p.name for p in parameters], mean_over=SAMPLE)
+    return sweep(system, seeds(system, weighted), [p.name for p in parameters], mean_over=SAMPLE)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from .layers import Layer, mean_over_steps
 from .losses import PAIR
 from .scope import Assembly, Scope, stored
 
-__all__ = ["Described", "RESERVED", "checked_layers", "describe"]
+__all__ = ["Described", "RESERVED", "checked_layers", "describe", "seeds"]
 
 RESERVED = ("E", "J", "L", "adj", "adj2", "grad", "hess", "ids", "mask", "penalty", "penalty_scale", "prediction",
             "steps", "v", "w", "x", "xi", "y")
@@ -184,3 +184,8 @@ def _objective(system, parameters, weighted, scaled_penalty=False):
         penalty = PENALTY_SCALE * penalty
     system.define("J", loss + penalty if terms else loss, role="objective")
 
+
+def seeds(system, weighted=False, scaled_penalty=False):
+    """Where the sweep of an objective begins: w_n (or 1) at the loss of one sample, 1 (or its scale) at the penalty."""
+    found = {"E": Variable("w", (SAMPLE,), "weight") if weighted else 1}
+    return {**found, "penalty": PENALTY_SCALE if scaled_penalty else 1} if "penalty" in system else found

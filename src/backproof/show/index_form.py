@@ -37,10 +37,6 @@ class IndexForm:
     def __init__(self, system, inline=frozenset()):
         self.system, self.inline = system, inline
 
-    def equation_axes(self, equation):
-        """The axes of a left-hand side."""
-        return {index: Axis(index) for index in equation.axes}
-
     def symbol(self, name, axes):
         """The left-hand side, or any named quantity, under these axes {index: Axis}."""
         stored = self.axes_of(name)
