@@ -137,8 +137,7 @@ void Machine<T>::train(const Epoch& e, Done& done, int member, int members, long
                     arena_.at[l.offset + j] = static_cast<T>(numbers[k * size + (l.rank ? j : 0)]);
             }
         c.finite = true;
-        execute(plan_->main, c, barrier);
-        execute(plan_->update, c, barrier);
+        execute(plan_->step, c, barrier);
         shared.finite[k & 1][member].store(c.finite, std::memory_order_relaxed);
         if (c.bad_ids >= 0) shared.bad_ids.store(c.bad_ids, std::memory_order_relaxed);
         if (member == 0 && e.interrupted && Clock::now() - shared.asked > std::chrono::milliseconds(50)) {
@@ -220,7 +219,13 @@ Done Machine<T>::epoch(const Epoch& e) {
         k = behind;
     }
     if (shared.bad_ids.load() >= 0) done.bad_ids = program().values[static_cast<std::size_t>(shared.bad_ids.load())].name;
-    if (done.failed_step >= 0) done.failed = first_not_finite();
+    if (done.failed_step >= 0) {                                            // once more, now with every value in its place
+        Context<T> c = context(0, 1);
+        Barrier nobody(1);
+        execute(plan_->main, c, nobody);
+        execute(plan_->update, c, nobody);
+        done.failed = first_not_finite();
+    }
     return done;
 }
 

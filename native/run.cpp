@@ -35,7 +35,7 @@ void run_dense(const Node<T>& n, Context<T>& c) {
     g.a_outer = n.a_outer, g.b_outer = n.b_outer;
     g.b_panel = n.b.panel;
     g.a_panel = n.a.panel;
-    const bool in_place = n.words->plain && n.out.mode == View::direct && !n.check;
+    const bool in_place = n.words->plain && n.out.mode == View::direct && !n.check && n.chain.empty();
     odometer(n.outer, n.outers, r, k.x, [&] {
         const T* a = c.base[n.a.space] + n.a.base + c.t * n.a.step;
         const T* b = c.base[n.b.space] + n.b.base + c.t * n.b.step;
@@ -228,8 +228,11 @@ class Reduction {
             return;
         }
         if (n_.check && !block_finite<T>(kernel_, k, {rows, W<T>})) c_.finite = false;
-        if (T* to = n_.out.mode == View::constant ? nullptr : destination(n_, k, c_)) std::copy(rows, rows + count * W<T>, to);
-        else put(n_, k, rows, c_);
+        if (n_.stored) {
+            if (T* to = n_.out.mode == View::constant ? nullptr : destination(n_, k, c_)) std::copy(rows, rows + count * W<T>, to);
+            else put(n_, k, rows, c_);
+        }
+        if (!n_.chain.empty()) go_on(n_, k, rows, scratch_ + n_.room(), kernel_, c_);
     }
 };
 
@@ -321,24 +324,14 @@ void run_onehot(const Node<T>& n, Context<T>& c) {
 // y[j,i] = x[i,j]
 template <class T>
 void run_twin(const Node<T>& n, Context<T>& c) {
-    const Kernels<T>& kernel = kernels<T>();
     const Range r = range_of(n, c);
-    const long rows = r.high[0], columns = n.domain.extent[1];
     const T* from = c.base[n.a.space] + n.a.base;
-    T* to = c.base[n.out.space] + n.out.base;
-    for (long j = 0; j < columns; j += W<T>)
-        for (long i = r.low[0]; i < rows;) {
-            const long height = std::min(rows, (i / W<T> + 1) * W<T>) - i, width = std::min(W<T>, columns - j);
-            const T* source = from + j / W<T> * n.a.panel + i * W<T>;
-            T* target = to + i / W<T> * n.out.panel + j * W<T> + i % W<T>;
-            if (height == W<T> && width == W<T>) {
-                kernel.transpose(target, W<T>, source, W<T>);
-            } else {
-                for (long q = 0; q < width; q++)
-                    for (long p = 0; p < height; p++) target[q * W<T> + p] = source[p * W<T> + q];
-            }
-            i += height;
-        }
+    Block k;
+    panels<T>(1, r, k, [&] {
+        row_blocks<T>(0, r, k, [&] {
+            turn_block(n, k, from + k.x[1] / W<T> * n.a.panel + k.x[0] * W<T>, W<T>, kernels<T>(), c);
+        });
+    });
 }
 
 template <class T>
