@@ -2,6 +2,7 @@
 //
 // Every step writes the new parameters beside the old ones. They change places only after all members found everything
 // finite, so a step that is not is not applied.
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -17,6 +18,7 @@ struct Shared {
     std::atomic<int> bad_ids{-1};
     std::atomic<bool> stop{false};
     Clock::time_point asked = Clock::now();      // member 0: when signals were last looked at
+    Clock::time_point began;                     // member 0: when the steps that are measured began
 };
 
 namespace {
@@ -35,6 +37,8 @@ void philox(const std::uint32_t counter[4], const std::uint32_t key[2], std::uin
     }
     out[0] = a, out[1] = b, out[2] = c, out[3] = d;
 }
+
+long warming(long steps) { return steps > 4 ? 2 : 0; }           // the first steps wake the team: not measured
 
 int sample_axis(const Program& p, const Value& v) {
     for (std::size_t k = 0; k < v.axes.size(); k++)
@@ -114,6 +118,7 @@ template <class T>
 void Machine<T>::train(const Epoch& e, Done& done, int member, int members, long first, long behind, Barrier& barrier, Shared& shared) {
     Context<T> c = context(member, members);
     for (long k = first; k < behind; k++) {
+        if (member == 0 && k <= first + warming(behind - first)) shared.began = Clock::now();
         const long start = k * e.batch, count = std::min(e.batch, e.count - start);
         if (count != c.samples) {                                           // the last, smaller minibatch
             if (members > 1) barrier.wait();
@@ -174,16 +179,34 @@ void Machine<T>::stretch(const Epoch& e, Done& done, int wanted, long first, lon
     constants();
     const int members = Team::begin(wanted);
     Barrier barrier(members);
-    const auto began = Clock::now();
+    shared.began = Clock::now();
     Team::run(members, [&](int member) { train(e, done, member, members, first, behind, barrier, shared); });
-    const double each = std::chrono::duration<double>(Clock::now() - began).count() / static_cast<double>(behind - first);
+    const long measured = behind - first - warming(behind - first);
+    const double each = std::chrono::duration<double>(Clock::now() - shared.began).count() / static_cast<double>(measured);
     if (members > 1) Team::end();
     (wanted > 1 ? together_ : alone_) = each;
 }
 
+// How many members take the next steps, and how many steps: the size that was faster when last measured. A busy machine
+// may have no processor to spare, so the other size is tried from time to time.
+template <class T>
+std::pair<int, long> Machine<T>::next_stretch(int team) {
+    constexpr long stretch = 256, until_next = 4000;
+    if (team == 1) return {1, stretch};
+    const long trial = std::clamp(static_cast<long>(3e8 / plan_->work), 4l, 16l);
+    if (together_ == 0) return {team, trial};
+    if (alone_ == 0) return {1, trial};
+    const bool faster_together = together_ <= alone_;
+    if (since_trial_ < until_next) {
+        since_trial_ += stretch;
+        return {faster_together ? team : 1, stretch};
+    }
+    since_trial_ = 0;
+    return {faster_together ? 1 : team, trial};
+}
+
 template <class T>
 Done Machine<T>::epoch(const Epoch& e) {
-    constexpr long trial = 8, until_next = 2000;                            // steps
     Done done = e.begun;
     if (e.count <= 0) return done;
     auto extents = e.extents;
@@ -201,20 +224,8 @@ Done Machine<T>::epoch(const Epoch& e) {
     Shared shared;
     const auto go_on = [&] { return done.failed_step < 0 && !done.interrupted && shared.bad_ids.load() < 0; };
     for (long k = 0; k < steps && go_on();) {
-        long behind = steps;
-        int members = team;
-        if (team > 1) {                                                     // a busy machine may have no processor to spare
-            if (together_ == 0 || alone_ == 0 || since_trial_ >= until_next) {
-                members = tried_together_ ? 1 : team;
-                tried_together_ = !tried_together_;
-                if (members == 1) since_trial_ = 0;
-                behind = std::min(steps, k + trial);
-            } else {
-                members = together_ <= alone_ ? team : 1;
-                behind = std::min(steps, k + until_next);
-                since_trial_ += behind - k;
-            }
-        }
+        const auto [members, length] = next_stretch(team);
+        const long behind = team == 1 ? steps : std::min(steps, k + length);
         stretch(e, done, members, k, behind, shared);
         k = behind;
     }

@@ -84,7 +84,6 @@ class Machine {
     int bad_ids_ = -1;
     double together_ = 0, alone_ = 0;                            // seconds a step, as last measured
     long since_trial_ = 0;
-    bool tried_together_ = false;
 
     std::vector<long> lengths(const std::map<std::string, long>& extents) const;
     void choose(std::vector<long> lengths, int members = 0);     // 0: as many as are worth it
@@ -96,6 +95,7 @@ class Machine {
     void draw(const Epoch& e, const std::int64_t* rows, long low, long high);
     void train(const Epoch& e, Done& done, int member, int members, long first, long behind, Barrier& barrier, struct Shared& shared);
     void stretch(const Epoch& e, Done& done, int wanted, long first, long behind, struct Shared& shared);
+    std::pair<int, long> next_stretch(int team);
     const T* place(const Layout& l) const;
 };
 
