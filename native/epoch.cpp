@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 
 #include "machine.hpp"
 
@@ -18,7 +19,8 @@ struct Shared {
     std::atomic<int> bad_ids{-1};
     std::atomic<bool> stop{false};
     Clock::time_point asked = Clock::now();      // member 0: when signals were last looked at
-    Clock::time_point began;                     // member 0: when the steps that are measured began
+    Clock::time_point began;                     // member 0: when the step at hand began
+    double least = INFINITY;                     // and how many seconds the fastest took
 };
 
 namespace {
@@ -37,8 +39,6 @@ void philox(const std::uint32_t counter[4], const std::uint32_t key[2], std::uin
     }
     out[0] = a, out[1] = b, out[2] = c, out[3] = d;
 }
-
-long warming(long steps) { return steps > 4 ? 2 : 0; }           // the first steps wake the team: not measured
 
 int sample_axis(const Program& p, const Value& v) {
     for (std::size_t k = 0; k < v.axes.size(); k++)
@@ -118,7 +118,11 @@ template <class T>
 void Machine<T>::train(const Epoch& e, Done& done, int member, int members, long first, long behind, Barrier& barrier, Shared& shared) {
     Context<T> c = context(member, members);
     for (long k = first; k < behind; k++) {
-        if (member == 0 && k <= first + warming(behind - first)) shared.began = Clock::now();
+        if (member == 0 && members_ > 1) {
+            const auto now = Clock::now();
+            if (k > first) shared.least = std::min(shared.least, std::chrono::duration<double>(now - shared.began).count());
+            shared.began = now;
+        }
         const long start = k * e.batch, count = std::min(e.batch, e.count - start);
         if (count != c.samples) {                                           // the last, smaller minibatch
             if (members > 1) barrier.wait();
@@ -172,37 +176,37 @@ void Machine<T>::train(const Epoch& e, Done& done, int member, int members, long
 
 // Steps first … behind by a team of the given size. The bits do not depend on it.
 template <class T>
-void Machine<T>::stretch(const Epoch& e, Done& done, int wanted, long first, long behind, Shared& shared) {
+void Machine<T>::stretch(const Epoch& e, Done& done, int wanted, long first, long behind, bool trial, Shared& shared) {
     auto extents = e.extents;
     extents[e.samples] = std::min(e.batch, e.count - first * e.batch);
     choose(lengths(extents), wanted);
     constants();
     const int members = Team::begin(wanted);
     Barrier barrier(members);
-    shared.began = Clock::now();
+    shared.least = INFINITY;
+    const auto began = Clock::now();
     Team::run(members, [&](int member) { train(e, done, member, members, first, behind, barrier, shared); });
-    const long measured = behind - first - warming(behind - first);
-    const double each = std::chrono::duration<double>(Clock::now() - shared.began).count() / static_cast<double>(measured);
+    const double each = std::chrono::duration<double>(Clock::now() - began).count() / static_cast<double>(behind - first);
     if (members > 1) Team::end();
-    (wanted > 1 ? together_ : alone_) = each;
+    (wanted > 1 ? together_ : alone_) = trial ? std::min(each, shared.least) : each;
 }
 
-// How many members take the next steps, and how many steps: the size that was faster when last measured. A busy machine
-// may have no processor to spare, so the other size is tried from time to time.
+// The next stretch is run by the size that was faster when last measured. A busy machine may have no processor to spare, so
+// the other size is tried from time to time: what it can do at best counts then, and what it does on average afterwards.
 template <class T>
-std::pair<int, long> Machine<T>::next_stretch(int team) {
-    constexpr long stretch = 256, until_next = 4000;
-    if (team == 1) return {1, stretch};
+Stretch Machine<T>::next_stretch(int team) {
+    constexpr long stretch = 256, until_next = 4000;                        // steps
+    if (team == 1) return {1, std::numeric_limits<int>::max(), false};
     const long trial = std::clamp(static_cast<long>(3e8 / plan_->work), 4l, 16l);
-    if (together_ == 0) return {team, trial};
-    if (alone_ == 0) return {1, trial};
+    if (together_ == 0) return {team, trial, true};
+    if (alone_ == 0) return {1, trial, true};
     const bool faster_together = together_ <= alone_;
     if (since_trial_ < until_next) {
         since_trial_ += stretch;
-        return {faster_together ? team : 1, stretch};
+        return {faster_together ? team : 1, stretch, false};
     }
     since_trial_ = 0;
-    return {faster_together ? 1 : team, trial};
+    return {faster_together ? 1 : team, trial, true};
 }
 
 template <class T>
@@ -224,9 +228,9 @@ Done Machine<T>::epoch(const Epoch& e) {
     Shared shared;
     const auto go_on = [&] { return done.failed_step < 0 && !done.interrupted && shared.bad_ids.load() < 0; };
     for (long k = 0; k < steps && go_on();) {
-        const auto [members, length] = next_stretch(team);
-        const long behind = team == 1 ? steps : std::min(steps, k + length);
-        stretch(e, done, members, k, behind, shared);
+        const Stretch next = next_stretch(team);
+        const long behind = std::min(steps, k + next.steps);
+        stretch(e, done, next.members, k, behind, next.trial, shared);
         k = behind;
     }
     if (shared.bad_ids.load() >= 0) done.bad_ids = program().values[static_cast<std::size_t>(shared.bad_ids.load())].name;

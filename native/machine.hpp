@@ -43,6 +43,12 @@ struct Epoch {
     void* asked;
 };
 
+struct Stretch {                                 // steps by a team of one size
+    int members;
+    long steps;
+    bool trial;                                  // to find out how fast that size is
+};
+
 template <class T>
 class Machine {
   public:
@@ -94,8 +100,8 @@ class Machine {
     void gather_one(const Value& value, const Layout& l, const Source& s, const std::int64_t* rows, long low, long high);
     void draw(const Epoch& e, const std::int64_t* rows, long low, long high);
     void train(const Epoch& e, Done& done, int member, int members, long first, long behind, Barrier& barrier, struct Shared& shared);
-    void stretch(const Epoch& e, Done& done, int wanted, long first, long behind, struct Shared& shared);
-    std::pair<int, long> next_stretch(int team);
+    void stretch(const Epoch& e, Done& done, int wanted, long first, long behind, bool trial, struct Shared& shared);
+    Stretch next_stretch(int team);
     const T* place(const Layout& l) const;
 };
 
