@@ -89,6 +89,7 @@ const Word<T> words[] = {
     {"sigmoid", 1, through_double<T, sigmoid_<exact<T>>>},
     {"tanh", 1, through_double<T, tanh_<exact<T>>>},
     {"erf", 1, through_double<T, exact<T> ? erf_double : erf_float>},
+    {"normal_cdf", 1, through_double<T, exact<T> ? normal_cdf_double : normal_cdf_float>},
     {"expm1", 1, through_double<T, expm1_<exact<T>>>},
     {"softplus", 1, through_double<T, softplus_<exact<T>>>},
 };
