@@ -196,18 +196,14 @@ class Reduction {
         else (largest ? kernel_.each_max : kernel_.each_sum)(acc_, x, b.rows);
     }
 
-    // one number of every row's lanes, in all of its lanes
+    // one number of every row's lanes, in all of its lanes: W rows at a time stand upright and are folded as rows are
     void across(long rows, bool largest) {
-        for (long r = 0; r < rows; r++) {
-            T* row = acc_ + r * W<T>;
-            T lane[W<T>];
-            std::copy(row, row + W<T>, lane);
-            for (long half = W<T> / 2; half > 0; half /= 2)
-                for (long j = 0; j < half; j++) {
-                    const T a = lane[j], b = lane[j + half];
-                    lane[j] = largest ? ((a > b) | (a != a) ? a : b) : a + b;
-                }
-            std::fill_n(row, W<T>, lane[0]);
+        alignas(64) T upright[W<T> * W<T>], all[W<T>];
+        for (long first = 0; first < rows; first += W<T>) {
+            kernel_.transpose(upright, W<T>, acc_ + first * W<T>, W<T>);
+            std::copy_n(upright, W<T>, all);
+            (largest ? kernel_.fold_max : kernel_.fold_sum)(all, upright + W<T>, W<T> - 1);
+            for (long r = first; r < std::min(rows, first + W<T>); r++) std::fill_n(acc_ + r * W<T>, W<T>, all[r - first]);
         }
     }
 
