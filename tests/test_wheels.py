@@ -26,15 +26,16 @@ with warnings.catch_warnings(record=True) as said:
     warnings.simplefilter("always")
     X = np.random.default_rng(0).normal(size=(200, 3))
     model = Network("3 | 8 relu | 1", loss="squared_error").build(seed=0)
-    model.fit(X, X[:, :1], epochs=30)
+    model.fit(X, X[:, :1], epochs=30, learning_rate=1e-2)
 print(model.engine.name, model.history.records[-1]["loss"] < 0.2 * model.history.records[0]["loss"])
 print(*[warning.message for warning in said], sep="\\n")
 """
 
 
 def built(folder, **environment):
-    done = subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", folder, ROOT],
-                          capture_output=True, text=True, env={**os.environ, **environment})
+    how = ["--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder]
+    done = subprocess.run([sys.executable, "-m", "pip", "wheel", *how, ROOT], capture_output=True, text=True,
+                          env={**os.environ, **environment})
     assert done.returncode == 0, done.stderr[-3000:]
     [wheel] = folder.glob("*.whl")
     return wheel
@@ -84,7 +85,9 @@ def test_the_wheel_passes_the_audit(wheel):
     assert done.returncode == 0, done.stderr
     said = " ".join(done.stdout.split())
     assert re.search(r'consistent with the following platform tag: "manylinux_2_\d+_', said), said
-    assert "requires no external shared libraries" in said, said
+    needed = set(re.findall(r"\b(?:lib|ld-)[\w+.-]*\.so[\w.]*", said))
+    system = {"libc.so.6", "libm.so.6", "libgcc_s.so.1", "libstdc++.so.6", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"}
+    assert "libstdc++.so.6" in needed and needed <= system
 
 
 def test_the_wheel_trains_in_a_clean_environment(python):
