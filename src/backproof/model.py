@@ -5,6 +5,8 @@ Gives   predictions, losses, gradients by parameter name, error signals per samp
 """
 
 import json
+from functools import wraps
+from threading import Lock
 from types import MappingProxyType
 
 import numpy as np
@@ -15,7 +17,8 @@ from .data.sequences import unpad
 from .engines import choose, reference
 from .engines.generator import initial_values
 from .engines.reference import storage_order
-from .errors import DataError, DtypeError, ModelFileError, NonFiniteError, OptionError, ShapeError
+from .engines.threads import checked
+from .errors import DataError, DtypeError, EngineError, ModelFileError, NonFiniteError, OptionError, ShapeError
 from .lower import lower
 from .network import Network
 from .train import OPTIMIZERS, History, Options, train
@@ -31,6 +34,20 @@ __all__ = ["Model"]
 
 FORMAT = "backproof-model/1"
 CHUNK = 4096                    # samples that are predicted at once: memory stays bounded
+
+
+def _one_at_a_time(method):
+    """Two fits of one model at once would mix their parameters: the second is refused, and so is one from within a callback."""
+    @wraps(method)
+    def alone(self, *args, **kwargs):
+        if not self._alone.acquire(blocking=False):
+            raise EngineError("this model is training already", fix="wait for the other fit, or give every thread a model of its own: "
+                              "network.build(seed=…)", state="the other fit goes on")
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            self._alone.release()
+    return alone
 
 
 class Model:
@@ -49,7 +66,8 @@ class Model:
     """
 
     def __init__(self, network, *, seed=0, engine=None, dtype="float32", threads=None, parameters=None):
-        self.network, self.seed, self.threads = network, _seed(seed), threads
+        self.network, self.seed, self.threads = network, _seed(seed), checked(threads)
+        self._alone = Lock()                # held while it trains
         try:
             self.dtype = np.dtype(dtype)
         except TypeError:
@@ -119,7 +137,7 @@ class Model:
         return self._programs[key]
 
     def _run(self, program, feeds):
-        return self.engine.Run(program, {**self._arrays, **feeds}, self.dtype)
+        return self.engine.Run(program, {**self._arrays, **feeds}, self.dtype, self.threads)
 
     # ------------------------------------------------------------------------------------------ data at the door
 
@@ -296,6 +314,7 @@ class Model:
                           about=(truncation_length, continue_probability),
                           continued=continued, decay_biases=decay_biases, checkpoints=checkpoints)
 
+    @_one_at_a_time
     def train(self, fed, optimizer, options, *, rows=None, validate=None, callbacks=(), continued=False, decay_biases=False,
               links=None, about=(), stopping=None, more_scalars=None, checkpoints=None):
         """Train on arrays that are checked already: ``fit`` is its door, and the estimators have doors of their own.
@@ -348,7 +367,7 @@ class Model:
         fed = self._feeds(*validation)
         program = self.program("L", **fed.how)
         stored = self._store(program, fed.arrays)
-        return lambda parameters: float(self.engine.Run(program, {**stored, **parameters}, self.dtype).outputs()["L"])
+        return lambda parameters: float(self.engine.Run(program, {**stored, **parameters}, self.dtype, self.threads).outputs()["L"])
 
     def _step_program(self, how, optimizer, clip_norm, clip_value, decay_biases):
         key = ("step", tuple(sorted(how.items())), optimizer.rule, tuple(sorted(optimizer.options.items())), clip_norm, clip_value,
@@ -361,6 +380,7 @@ class Model:
             self._programs[key] = lower(system, ["L", "J"], updates=replaces, gradients=gradients, kernels=self.engine.kernels)
         return self._programs[key]
 
+    @_one_at_a_time
     def _fit_lbfgs(self, fed, options, validate, callbacks, continued, **limits):
         if self.network.noises:
             raise OptionError("lbfgs needs the same objective at every call, and this network has dropout",
@@ -369,7 +389,7 @@ class Model:
         stored = self._store(program, fed.arrays)
 
         def objective(parameters):
-            run = self.engine.Run(program, {**stored, **parameters}, self.dtype)
+            run = self.engine.Run(program, {**stored, **parameters}, self.dtype, self.threads)
             return float(run.outputs()["J"]), run.gradients()
         self.history = self.history if continued else History()
         found, _ = minimise(objective, self._arrays, iterations=options.epochs, history=self.history, validate=validate,

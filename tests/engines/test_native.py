@@ -284,37 +284,6 @@ def test_ctrl_c_leaves_the_last_complete_step():
     assert all(np.isfinite(v).all() for v in model.parameters.values())
 
 
-def child(queue):
-    _native.set_worth_a_thread(0)
-    X, y = table(n=64)
-    queue.put(bits(trained("native", "20 | 9 tanh | 3 softmax", X, y, threads=2)))
-
-
-@pytest.mark.parametrize("start", ["fork", "forkserver", "spawn"])
-@pytest.mark.filterwarnings("ignore:This process")
-def test_a_child_process_trains_with_the_same_bits(start, teams, monkeypatch):
-    monkeypatch.syspath_prepend(str(pathlib.Path(__file__).parents[1]))
-    X, y = table(n=64)
-    here = bits(trained("native", "20 | 9 tanh | 3 softmax", X, y, threads=2))
-    script = f"""
-        import multiprocessing, sys
-        sys.path[:0] = {[str(pathlib.Path(__file__).parents[1]), str(pathlib.Path(__file__).parent)]!r}
-        import test_native as t
-        if __name__ == "__main__":
-            t._native.set_worth_a_thread(0)
-            X, y = t.table(n=64)
-            here = t.bits(t.trained("native", "20 | 9 tanh | 3 softmax", X, y, threads=2))
-            context = multiprocessing.get_context({start!r})
-            queue = context.Queue()
-            process = context.Process(target=t.child, args=(queue,))
-            process.start()
-            assert queue.get(timeout=60) == here
-            process.join(60)
-            print(here.hex()[:16])
-    """
-    assert in_python(script).strip() == here.hex()[:16]
-
-
 def test_threads_train_side_by_side(teams):
     X, y = table(n=64)
     alone = bits(trained("native", "20 | 9 tanh | 3 softmax", X, y, threads=2))

@@ -27,7 +27,7 @@ def sigmoid(x):
 
 
 def normal_cdf(x):
-    """Φ: SciPy's for floats; in extended precision Laplace's continued fraction below -2, else the series of all plus signs."""
+    """Φ: SciPy's for floats; in extended precision Laplace's continued fraction below -2, else a series of plus signs alone."""
     if x.dtype == np.float64:
         return ndtr(x)
     a = np.minimum(np.abs(x), 45)

@@ -77,13 +77,14 @@ if set(WORD) != set(WORDS):
 class Run:
     """One execution of a program.
 
-    Parameters  program; feeds {name: array in storage order} for inputs, parameters, state and scalars; dtype
+    Parameters  program; feeds {name: array in storage order} for inputs, parameters, state and scalars; dtype;
+                threads has no meaning here
     Raises      ShapeError if a feed does not have the axes of its value, EngineError if one is missing.
 
     ``outputs()``, ``gradients()`` give arrays; ``update()`` runs the update and gives {parameter or state: new array}.
     """
 
-    def __init__(self, program, feeds, dtype=np.float64):
+    def __init__(self, program, feeds, dtype=np.float64, threads=None):
         self.program, self.dtype, self.arrays, self.extents = program, np.dtype(dtype), {}, {}
         for value in program.values.values():
             if value.storage == "extent":
