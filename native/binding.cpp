@@ -101,6 +101,7 @@ void bind_machine(nb::module_& module, const char* name) {
         .def("bad_ids", &M::bad_ids)
         .def("bytes", &M::bytes)
         .def("members", &M::members)
+        .def("step_shape", &M::step_shape)
         .def("epoch", &epoch<T>)
         .def_prop_ro("last", [](const M& m) { return m.last; });
 }

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "blocks.hpp"
@@ -68,6 +69,7 @@ class Machine {
     Done last;                                   // of the last epoch, also when an interrupt ended it
     long bytes() const;
     int members() const { return members_; }
+    std::tuple<long, long, long> step_shape() const;             // of a training step: nodes, links of their chains, barriers
 
   private:
     struct Buffer {                                              // 64-byte aligned, zeroed
