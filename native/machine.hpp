@@ -21,7 +21,7 @@ struct Source {
 
 struct Done {
     long steps = 0, samples = 0;
-    double loss = 0, objective = 0;
+    double loss = 0, objective = 0, idle = 0;
     long failed_step = -1;
     std::string failed;                          // the value that was not finite
     std::string bad_ids;
@@ -37,7 +37,7 @@ struct Epoch {
     std::map<std::string, long> extents;         // symbols other than the samples'
     std::string samples;                         // the symbol of the samples
     std::uint32_t key[2], epoch;                 // of the dropout draws
-    int loss, objective;                         // values
+    int loss, objective, idle = -1;              // values; idle: of pairs, how many had a loss of 0
     Done begun;                                  // to go on from: its sums are continued
     bool (*interrupted)(void*);
     void* asked;

@@ -19,6 +19,7 @@ _HOMES = {
                   "MaxPool", "MeanPool", "RNN", "Cell", "Recurrent", "Window", "cell", "layer", "loss"],
     ".calculus": ["elementwise", "select", "total", "mean", "square", "exp", "log", "sqrt", "abs", "maximum", "minimum",
                   "sigmoid", "tanh", "relu", "softplus", "erf", "step", "sign", "logsumexp", "largest"],
+    ".data.corruption": ["Corruption"],
     ".train": ["optimizer"],
     ".show.trace": ["Recorder"],
     ".show.health": ["Health"],

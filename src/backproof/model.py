@@ -6,11 +6,14 @@ Gives   predictions, losses, gradients by parameter name, error signals per samp
 
 import json
 from types import MappingProxyType
+from zlib import crc32
 
 import numpy as np
 
+from .calculus import SAMPLE, equal, total
 from .data.arrays import feature_names
-from .data.door import feeds
+from .data.corruption import Corruption
+from .data.door import corruption, feeds
 from .data.sequences import unpad
 from .engines import choose, reference
 from .engines.generator import initial_values
@@ -124,6 +127,8 @@ class Model:
     # ------------------------------------------------------------------------------------------ data at the door
 
     def _feeds(self, X, y=None, sample_weight=None):
+        if isinstance(X, Corruption):
+            X = corruption(self.network, self.dtype, X).pairs(self.seed)
         return feeds(self.network, self.dtype, X, y, sample_weight, self.feature_names)
 
     @staticmethod
@@ -261,13 +266,14 @@ class Model:
 
     # ------------------------------------------------------------------------------------------ training
 
-    def fit(self, X, y, *, epochs=10, batch_size=64, optimizer="adam", learning_rate=1e-3, validation=None, sample_weight=None,
+    def fit(self, X, y=None, *, epochs=10, batch_size=64, optimizer="adam", learning_rate=1e-3, validation=None, sample_weight=None,
             schedule="constant", warm_up=0, patience=None, improvement=0.0, shuffle=True, clip_norm=None, clip_value=None,
             decay_biases=False, truncation_length=None, continue_probability=None, callbacks=(), continued=False,
             checkpoints=None):
         """Train on (X, y) and return the model; ``history`` holds the record.
 
-        Parameters  optimizer      name, or an Optimizer with options: OPTIMIZERS["adam"](beta1=0.8); "lbfgs" for full batches
+        Parameters  X              samples, or for a pairwise loss pairs (n, 2, …), or a Corruption that draws them anew each epoch
+                    optimizer      name, or an Optimizer with options: OPTIMIZERS["adam"](beta1=0.8); "lbfgs" for full batches
                     validation     (Xv, yv): its loss is recorded, and with ``patience`` the best epoch's weights are kept
                     schedule       constant, step, cosine, one_cycle, inverse_scaling, plateau, or f(step, total)
                     truncation_length     the adjoint is cut every so many steps (recurrent networks); None: full
@@ -288,16 +294,26 @@ class Model:
         links = Links.of(self.network, truncation_length, continue_probability, fed, self.seed)
         validate = self._validation(validation)
         rows = np.flatnonzero(fed.arrays["w"] > 0) if "w" in fed.arrays else None
+        sampled, about = None, (truncation_length, continue_probability)
+        if isinstance(X, Corruption):
+            drawn = corruption(self.network, self.dtype, X)
+            name, = (name for name in fed.arrays if name in ("x", "ids"))
+            sampled = lambda epoch: {name: drawn.pairs(self.seed, epoch)}                                       # noqa: E731
+            about = (*about, crc32(np.ascontiguousarray(drawn.corrupt)))
         if optimizer == "lbfgs":
+            if sampled:
+                raise OptionError("lbfgs needs the same objective at every call, and a Corruption draws pairs anew",
+                                  fix=f"fit(X.pairs(seed={self.seed})), or optimizer='adam'")
             return self._fit_lbfgs(fed, options, validate, callbacks, continued)
         if rows is not None:
             fed.arrays["w"] = (fed.arrays["w"] * (len(rows) / fed.n)).astype(self.dtype)     # mean 1 over the rows that are there
         return self.train(fed, _optimizer(optimizer), options, rows=rows, validate=validate, callbacks=callbacks, links=links,
-                          about=(truncation_length, continue_probability),
-                          continued=continued, decay_biases=decay_biases, checkpoints=checkpoints)
+                          about=about,
+                          continued=continued, decay_biases=decay_biases, checkpoints=checkpoints, sampled=sampled)
 
     def train(self, fed, optimizer, options, *, rows=None, validate=None, callbacks=(), continued=False, decay_biases=False,
-              links=None, about=(), stopping=None, more_scalars=None, checkpoints=None):
+              links=None, about=(), stopping=None, more_scalars=None, checkpoints=None,
+              sampled=None):
         """Train on arrays that are checked already: ``fit`` is its door, and the estimators have doors of their own.
 
         Parameters  fed          .arrays {input: array, sample-first}, .how (options of ``Network.system``), .n
@@ -330,7 +346,8 @@ class Model:
         try:
             train(session, fed.arrays, fed.n, optimizer, options, seed=self.seed, history=self.history, validate=validate,
                   callbacks=callbacks, layer_of=self._layer_of(), rows=rows, links=links.draw if links else None,
-                  stopping=stopping, more_scalars=more_scalars, checkpoints=checkpoints, progress=progress)
+                  stopping=stopping, more_scalars=more_scalars, checkpoints=checkpoints, progress=progress,
+                  sampled=sampled)
         except KeyboardInterrupt:
             if checkpoints is not None:
                 checkpoints.last_words(progress, session, self.history, stopping)
@@ -358,7 +375,11 @@ class Model:
             gradients = {p.name: sweep.adjoints[p.name] for p in self.network.parameters}
             system, replaces = update_equations(sweep.system, gradients, self.network.parameters, optimizer,
                                                 clip_norm=clip_norm, clip_value=clip_value, decay_biases=decay_biases)
-            self._programs[key] = lower(system, ["L", "J"], updates=replaces, gradients=gradients, kernels=self.engine.kernels)
+            outputs = ["L", "J"]
+            if self.network.pairs:
+                system.define("idle", total(equal(system.ref("E"), 0), over=SAMPLE), role="measure")
+                outputs.append("idle")
+            self._programs[key] = lower(system, outputs, updates=replaces, gradients=gradients, kernels=self.engine.kernels)
         return self._programs[key]
 
     def _fit_lbfgs(self, fed, options, validate, callbacks, continued, **limits):

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from backproof.data.arrays import as_labels, as_samples, as_targets, as_tokens, as_weights
+from backproof.data.corruption import Corruption
 from backproof.data.sequences import Sequences, as_ragged, is_ragged, pad
 from backproof.errors import DataError, RangeError
 from backproof.networks.activations import SIMPLEX
 
-__all__ = ["Feeds", "feeds"]
+__all__ = ["Feeds", "corruption", "feeds"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,14 @@ def feeds(network, dtype, X, y=None, sample_weight=None, names=None):
     if sample_weight is not None:
         how["weighted"], arrays["w"] = True, as_weights(sample_weight, n).astype(dtype)
     return Feeds(how, arrays, n, lengths)
+
+
+def corruption(network, dtype, given):
+    """The windows and the pool of a Corruption, each checked as inputs of the network."""
+    if not network.pairs:
+        raise DataError(f"{network.loss.name} scores one window; corrupt ones are for a loss of pairs",
+                        fix="loss='pairwise_margin', or fit(windows, targets)")
+    return Corruption(_samples(network, dtype, given.windows), _samples(network, dtype, given.corrupt))
 
 
 def _inputs(network, dtype, X, names):

@@ -289,12 +289,14 @@ class Session:
                      {bound.value[name]: np.ascontiguousarray(values, np.float64) for name, values in scalars.items()
                       if name in bound.value}, extents, symbol, _dropout_key(int(seed)), int(epoch),
                      bound.value[program.outputs["L"].value], bound.value[program.outputs["J"].value], originals,
-                     (total.done, total.samples, total.loss, total.objective))
+                     (total.done, total.samples, total.loss, total.objective, total.idle),
+                     bound.value[program.outputs["idle"].value] if "idle" in program.outputs else -1)
             try:
                 self.machine.epoch(*given)
             finally:
                 last = self.machine.last
                 total.done, total.samples, total.loss, total.objective = last.steps, last.samples, last.loss, last.objective
+                total.idle = last.idle
         _refuse_ids(last.bad_ids)
         total.failure = (last.failed_step, last.failed or "J") if last.failed_step >= 0 else None
         return total

@@ -322,7 +322,7 @@ def _largest(x, axes):
 class Session:
     """A program with its parameters and optimizer state, stepped over minibatches.
 
-    Parameters  program     with outputs "L" and "J", gradients and an update
+    Parameters  program     with outputs "L" and "J" (of pairs also "idle"), gradients and an update
                 parameters, state  {name: array}; copied, and given back by the attributes of the same names
     """
 
@@ -367,7 +367,7 @@ class Session:
                                  for group in (self.parameters, self.state))
             with uninterrupted():
                 self.parameters, self.state = parameters, state
-                done.add(len(chosen), loss, objective)
+                done.add(len(chosen), loss, objective, float(outputs.get("idle", 0.0)))
         return done
 
 
