@@ -14,7 +14,7 @@ from .files import kind_of_file, read_regular
 from .messages import shown
 from .tags import parse_tag
 
-__all__ = ["Tagged", "conll_text", "parse_conll", "read_conll"]
+__all__ = ["Tagged", "conll_text", "decoded", "parse_conll", "read_conll"]
 
 LIMIT = 1 << 30                          # bytes of a file
 
@@ -49,10 +49,11 @@ def read_conll(path, *, tagged=True, entities=True):
     kind = kind_of_file(data)
     if kind is not None:
         raise DataError(f"this is a {kind} file, not text", where=shown(str(path), 200), fix="unpack or convert it first")
-    return parse_conll(_decoded(data, path), source=str(path), tagged=tagged, entities=entities)
+    return parse_conll(decoded(data, path), source=str(path), tagged=tagged, entities=entities)
 
 
-def _decoded(data, path):
+def decoded(data, path):
+    """The text of a file's bytes, UTF-8 with or without its mark. Raises DataError naming the line."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

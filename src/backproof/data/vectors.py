@@ -180,7 +180,8 @@ def _from_text(file, where, words, limit, dimensions):
             raise _wrong(number, f"has {len(cells) - 1} numbers; {max(dimensions, 1)} are expected", line, where)
         word = _decoded(b" ".join(cells[:-dimensions]), number, line, where)     # a word of some files holds spaces
         try:
-            row = np.array(cells[-dimensions:], np.float32)
+            with np.errstate(over="ignore"):
+                row = np.array(cells[-dimensions:], np.float32)
         except ValueError:
             wrong = next(cell for cell in cells[-dimensions:] if not _is_number(cell))
             raise _wrong(number, f"has {shown(wrong.decode('utf-8', 'replace'))} where a number should be", line, where) from None

@@ -19,6 +19,7 @@ from ..errors import DataError, ModelFileError, OptionError
 from ..model import CHUNK, Model
 from ..network import Network
 from ..networks import Dense, Dropout, Window
+from ..networks.spec import parse
 from ..networks.words import nearest
 from ..train import OPTIMIZERS, Optimizer, Options
 from .parameters import PARAMETERS, Parameter, check_parameters
@@ -29,7 +30,7 @@ __all__ = ["KEY", "OWN", "Windows"]
 KEY = "words"                       # what travels in the model file beside the network, under this key
 DIMENSIONS = 50                     # of vectors that are not given
 LEFT_OUT = ("alpha", "learning_rate", "power_t", "shuffle", "warm_start", "momentum", "nesterovs_momentum", "beta_1", "beta_2",
-            "epsilon", "max_fun", "layers", "out_activation", "layer_norm", "initial", "weight_decay", "warm_up")
+            "epsilon", "max_fun", "out_activation", "layer_norm", "initial", "weight_decay", "warm_up")
 
 
 def _whole(low, none=False):
@@ -57,7 +58,9 @@ OWN = {
     "batch_size": _own(64, _whole(1), "windows per update"),
     "max_iter": _own(20, _whole(1), "epochs at most"),
     "n_iter_no_change": _own(5, _whole(1), "epochs without a better validation score before it stops"),
-    "tol": _own(0.0, (lambda v: isinstance(v, (int, float)) and v >= 0, "a number of at least 0"), "an improvement by less does not count"),
+    "tol": _own(1e-4, (lambda v: isinstance(v, (int, float)) and v >= 0, "a number of at least 0"), "an improvement by less does not count"),
+    "layers": _own(None, (lambda v: v is None or isinstance(v, str), "a spec or None"), "hidden layers as a spec, '100 tanh | dropout 0.2'; "
+                   "replaces hidden_layer_sizes, activation and dropout"),
     "solver": _own("adam", (lambda v: isinstance(v, Optimizer) or v in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}, or an Optimizer"),
                    "what updates the weights and the vectors"),
     "l2": _own(0.0, (lambda v: isinstance(v, (int, float)) and v >= 0, "a number of at least 0"), "λ/2 ΣW² over weights and vectors"),
@@ -98,11 +101,14 @@ class Windows(BaseEstimator):
         return given.lowered() if channels[0] == "word" else given
 
     def _layers(self, width):
+        windows = Window(self.coder_.window * len(self.coder_.channels), sum(map(len, self.coder_.vocabularies)), width)
+        if self.layers is not None:
+            return [windows, *(parse(f"1 | {self.layers}")[1] if self.layers.strip() else []), *self._output()]
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=int)).tolist()
         rates = list(self.dropout) if isinstance(self.dropout, (list, tuple)) else [self.dropout] * len(sizes)
         if len(rates) != len(sizes):
             raise OptionError(f"dropout has {len(rates)} rates for {len(sizes)} hidden layers", fix="one each, or one for all")
-        layers = [Window(self.coder_.window * len(self.coder_.channels), sum(map(len, self.coder_.vocabularies)), width)]
+        layers = [windows]
         for units, rate in zip(sizes, rates):
             layers += [Dense(units, self.activation), *([Dropout(float(rate))] if rate else [])]
         return [*layers, *self._output()]
@@ -235,6 +241,21 @@ class Windows(BaseEstimator):
         program = self.model_.program(name)
         for start in range(0, len(ids), CHUNK):
             yield self.model_._run(program, {"ids": ids[start:start + CHUNK]}).outputs()[name]
+
+    def trace(self, sentence, tags=None, title=None):
+        """Every number of a sentence's windows, and the error signal shared out down to the word vectors: a SentenceTrace.
+
+        Parameters  sentence  a list of tokens; tags: their true tags, where they are known
+        """
+        from .sentence import sentence_trace           # typesetting loads only when asked for
+        check_is_fitted(self, "model_")
+        tokens = as_sentences([sentence])[0]
+        about = {"predicted": self._labels(tokens), "true": None if tags is None else self._true_labels(tokens, tags),
+                 "title": title or " ".join(tokens)[:200]}
+        network, names, loss = self._single()
+        derivation = network.derive()
+        return sentence_trace(self.model_, network, self._ids([tokens]), tokens, [self._words_around(tokens, t) for t in range(len(tokens))],
+                              names, loss=loss, formulas=derivation.to_html(), **about)
 
     def derive(self, *args, **options):
         """The equations of the gradients that trained it: ``Network.derive``."""

@@ -20,6 +20,7 @@ from ..data.messages import DataWarning, listed, shown
 from ..data.tags import convert, parse_tag, score_entities, spans, to_tags
 from ..data.words import as_sentences
 from ..errors import DataError, OptionError
+from ..network import Network
 from ..networks import Dense
 from ..networks.losses import LOSSES
 from .mlp import _at
@@ -195,6 +196,16 @@ class WindowTagger(Windows):
             warnings.warn(f"the types {listed(strange)} do not occur in training: every such entity counts as missed", DataWarning, stacklevel=2)
         return score_entities(y, predicted)
 
+    def _labels(self, tokens):
+        return self.predict([tokens])[0]
+
+    def _true_labels(self, tokens, tags):
+        return convert(as_tags([tokens], [tags], "tags")[0], self.scheme)
+
+    def _single(self):
+        """(the network of single windows, names of its outputs, has it a loss by tag?)."""
+        return self.network_, self.classes_.tolist(), True
+
     # ------------------------------------------------------------------------------------------ files
 
     def _state(self):
@@ -293,6 +304,15 @@ class WindowScorer(Windows):
         if inside.all() or not inside.any():
             raise DataError("there are no pairs: every token is " + ("inside" if inside.all() else "outside"), fix="sentences with entities")
         return float(roc_auc_score(inside, np.concatenate(self.decision_function(X))))
+
+    def _labels(self, tokens):
+        return ["entity" if inside else "O" for inside in self.predict([tokens])[0]]
+
+    def _true_labels(self, tokens, tags):
+        return ["O" if tag == "O" else "entity" for tag in as_tags([tokens], [tags], "tags")[0]]
+
+    def _single(self):
+        return Network(list(self.network_.layers), loss="squared_error"), ["s"], False
 
     def _state(self):
         return {**super()._state(), "threshold": self.threshold_}

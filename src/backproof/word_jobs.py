@@ -1,0 +1,389 @@
+"""What the commands do with sentences: train a tagger, tag text, measure it by type, show one sentence.
+
+Reads   CoNLL files (token and tag on each line), raw text, or the built-in text "entities"; options as plain values.
+Gives   a model that carries its vocabularies and vectors, measured beside the baseline of the most frequent tag of each word.
+Raises  the rooms' errors, as `jobs` does.
+
+The training sentences alone are learnt from; the validation sentences decide when to stop, the test sentences decide nothing.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass
+
+from . import __version__
+from .errors import DataError, OptionError
+from .jobs import OutputProblem, _claim, _one_thread, _output, _refuse_same, check_network, write_text
+
+__all__ = ["Outcome", "WordSettings", "evaluate_words", "evaluation_text", "predict_words", "reads_words", "trace_sentence", "train_words"]
+
+FILES = ("model.safetensors", "history.jsonl", "predictions.conll", "summary.json")
+PARTS = ("training", "validation", "test")
+CHECKED = 5                         # windows that the gradients are checked on
+
+
+@dataclass(frozen=True)
+class WordSettings:
+    """How a tagger is trained; the fields are parameters of `WindowTagger` under the names of the command.
+
+    Fields  layers      hidden layers of the one-line spec
+            validation, test  shares of the sentences set aside; with a file for validation nothing is, unless asked for
+            patience    epochs without a better entity F1 on the validation sentences before it stops; None: never
+    """
+
+    layers: str = "100 tanh"
+    window: int = 5
+    channels: tuple = ("word", "case")
+    scheme: str = "BIO"
+    min_count: int = 2
+    dimensions: int | None = None
+    epochs: int = 20
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    optimizer: str = "adam"
+    l2: float = 0.0
+    validation: float = 0.15
+    test: float = 0.15
+    seed: int = 0
+    patience: int | None = 5
+
+
+@dataclass
+class Outcome:
+    """What training left behind: the tagger, the summary that is written, the paths written."""
+
+    tagger: object
+    summary: dict
+    files: list
+
+    def table(self):
+        """The final table: every part of the sentences, the entity scores, the baseline beside them."""
+        return results_table(self.summary)
+
+
+# ---------------------------------------------------------------------------------------------------- reading
+
+def reads_words(path):
+    """Was a model file written by a tagger or scorer of words?"""
+    from .estimators.windows import KEY
+    from .train.files import load_tensors
+
+    return KEY in load_tensors(path, allow_nonfinite=True)[1]
+
+
+def read_tagged(data, part="training"):
+    """The Tagged text of a file, or a part of the built-in one."""
+    from .data.conll import read_conll
+    from .data.entities import ENTITIES, entities
+
+    return entities(part) if data == ENTITIES else read_conll(data)
+
+
+def _parts(data, dev, settings):
+    """{part: Tagged} of the data: as the built-in text says, by a file for validation, or by shares of the sentences."""
+    from .data.conll import Tagged
+    from .data.entities import ENTITIES
+    from .data.split import split_rows
+
+    if data == ENTITIES and dev is None:
+        return {part: read_tagged(data, part) for part in PARTS}
+    text = read_tagged(data)
+    shares = {"validation": 0.0 if dev is not None else settings.validation, "test": settings.test}
+    rows = split_rows(len(text.sentences), **shares, seed=settings.seed)
+    parts = {name: Tagged(*([column[k] for k in chosen] for column in (text.sentences, text.tags, text.lines)), text.source)
+             for name, chosen in zip(PARTS, rows) if len(chosen)}
+    if dev is not None:
+        parts["validation"] = read_tagged(dev, "validation")
+        _refuse_unlearnt(parts["training"], parts["validation"])
+    return {name: parts[name] for name in PARTS if name in parts}
+
+
+def _refuse_unlearnt(training, other):
+    """A tag of validation that training lacks is named with its line: nothing could be learnt for it."""
+    from .data.messages import shown
+    from .data.tags import convert
+
+    known = {tag for tags in training.tags for tag in convert(tags)}
+    for k, tags in enumerate(other.tags):
+        for t, tag in enumerate(convert(tags)):
+            if tag not in known:
+                raise DataError(f"the tag {shown(tags[t])} of {shown(other.sentences[k][t])} does not occur in training",
+                                where=other.place(k, t), fix="add sentences with it to the training, or give other validation sentences")
+
+
+# ---------------------------------------------------------------------------------------------------- training
+
+def train_words(data, settings=None, *, dev=None, vectors=None, out=None, force=False, say=None, progress=None):
+    """Train a WindowTagger and measure it; the Outcome.
+
+    Parameters  data, dev  CoNLL files, or "entities"; vectors: a file of word vectors
+                out        directory for the files of the run; None: nothing is written
+    Interrupt   Ctrl-C keeps the last complete step; the summary says "interrupted": true.
+    """
+    from .data.tags import repaired
+    from .estimators import WindowTagger
+
+    settings, say, began = settings or WordSettings(), say or (lambda text: None), time.perf_counter()
+    made = _claim(out, force, data) if out is not None else None
+    try:
+        parts = _parts(data, dev, settings)
+        mended = sum(repaired(tags) for text in parts.values() for tags in text.tags)
+        if mended:
+            say(f"{mended} tags were put in order by conlleval's rule (an entity begins with B-)")
+        held = parts.get("validation")
+        tagger = WindowTagger(
+            settings.window, layers=settings.layers, channels=settings.channels, scheme=settings.scheme, min_count=settings.min_count,
+            dimensions=settings.dimensions, vectors=vectors, max_iter=settings.epochs, batch_size=settings.batch_size,
+            learning_rate_init=settings.learning_rate, solver=settings.optimizer, l2=settings.l2, random_state=settings.seed,
+            early_stopping=held is not None and settings.patience is not None, n_iter_no_change=settings.patience or 1)
+        tagger._watching = _Start(tagger, say, progress, parts["training"])
+        interrupted = False
+        with _one_thread():
+            try:
+                tagger.fit(parts["training"].sentences, parts["training"].tags, eval_set=None if held is None else (held.sentences, held.tags))
+            except KeyboardInterrupt:
+                if not hasattr(tagger, "model_"):
+                    raise
+                interrupted = True
+            summary = _summary(data, dev, vectors, settings, tagger, parts, interrupted)
+    except BaseException:
+        if made:
+            with contextlib.suppress(OSError):
+                os.rmdir(out)
+        raise
+    summary["seconds"] = round(time.perf_counter() - began, 3)
+    return Outcome(tagger, summary, [] if out is None else _write_run(out, tagger, parts, summary))
+
+
+class _Start:
+    """The callbacks of a run: before the first epoch the network is described and its gradients are checked."""
+
+    def __init__(self, tagger, say, progress, text):
+        self.tagger, self.say, self.progress, self.text = tagger, say, progress, text
+
+    def __iter__(self):
+        tagger, model = self.tagger, self.tagger.model_
+        unknown = tagger.coder_.unknown(self.text.sentences)
+        self.say(f"{self.text.tokens:,} tokens in {len(self.text.sentences):,} sentences; {len(tagger.coder_.vocabularies[0]):,} words, "
+                 f"{unknown:.1%} of the tokens unknown; {len(tagger.classes_)} tags")
+        self.say(f"network {model.network.spec}, {model.network.count:,} parameters; minibatches of {tagger.batch_size}")
+        error = checked_gradients(tagger, self.text.sentences)
+        self.say(f"gradients checked on {CHECKED} windows: largest relative error {error:.0e} ✓")
+        return iter([lambda record: bool(self.progress(record))] if self.progress else [])
+
+
+def checked_gradients(tagger, sentences):
+    """The largest relative error of the gradients on a few windows, by the complex step.
+
+    It is the tagger's network with a table of the rows alone that those windows read; the others have no gradient there.
+    """
+    from dataclasses import replace
+
+    import numpy as np
+
+    from .network import Network
+
+    ids = tagger._ids(sentences[:CHECKED])[:CHECKED]
+    rows, small = np.unique(ids, return_inverse=True)
+    first, *rest = tagger.network_.layers
+    network = Network([replace(first, vocabulary=len(rows)), *rest], loss=tagger.network_.loss, l2=tagger.network_.l2)
+    return check_network(network, small.reshape(ids.shape), np.arange(len(ids)) % len(tagger.classes_), 0)["error"]
+
+
+def baseline(training):
+    """A function from sentences to tags: each word's most frequent tag in training, O for words that it has not."""
+    counts = {}
+    for sentence, tags in zip(training.sentences, training.tags):
+        for token, tag in zip(sentence, tags):
+            counts.setdefault(token.lower(), Counter())[tag] += 1
+    usual = {word: min(found, key=lambda tag: (-found[tag], tag)) for word, found in counts.items()}
+    return lambda sentences: [[usual.get(token.lower(), "O") for token in sentence] for sentence in sentences]
+
+
+def _summary(data, dev, vectors, settings, tagger, parts, interrupted):
+    from .data.tags import score_entities
+
+    usual, history = baseline(parts["training"]), tagger.model_.history
+    measured = {name: score_entities(text.tags, tagger.predict(text.sentences)) for name, text in parts.items()}
+    plain = {name: score_entities(text.tags, usual(text.sentences))["overall"] for name, text in parts.items()}
+    return {"backproof": __version__, "data": str(data), "validation data": None if dev is None else str(dev),
+            "vectors": None if vectors is None else str(vectors), "task": "tag", "tags": tagger.classes_.tolist(),
+            "sentences": {name: len(text.sentences) for name, text in parts.items()},
+            "tokens": {name: text.tokens for name, text in parts.items()}, "network": tagger.network_.spec,
+            "parameters": tagger.network_.count, "settings": asdict(settings), "epochs": len(history), "best_epoch": history.best,
+            "stopped": history.stopped, "interrupted": interrupted, "measures": measured,
+            "baseline": {"name": "most frequent tag", **plain}}
+
+
+def _write_run(out, tagger, parts, summary):
+    from .data.conll import conll_text
+    from .train.files import write_atomically
+
+    paths = {name: os.path.join(out, name) for name in FILES}
+    with _output():
+        tagger.save(paths["model.safetensors"])
+        write_atomically(paths["history.jsonl"], [tagger.model_.history.to_json_lines().encode()])
+        text = parts.get("test") or parts.get("validation") or parts["training"]
+        lines = conll_text(text.sentences, text.tags, tagger.predict(text.sentences))
+        write_atomically(paths["predictions.conll"], [lines.encode("utf-8", "backslashreplace")])
+        plain = json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        write_atomically(paths["summary.json"], [plain.encode("utf-8", "backslashreplace")])
+    return list(paths.values())
+
+
+def results_table(summary):
+    """Entity scores of every part, the baseline's F1 beside.
+
+    >>> overall = {"precision": 0.5, "recall": 0.25, "f1": 1 / 3, "accuracy": 0.9}
+    >>> print(results_table({"tokens": {"test": 1000}, "measures": {"test": {"overall": overall}},
+    ...     "baseline": {"name": "most frequent tag", "test": overall}}))
+                                                      most frequent tag
+                tokens  precision  recall      F1  accuracy          F1
+    test         1,000     0.5000  0.2500  0.3333    0.9000      0.3333
+    """
+    names = ("precision", "recall", "f1", "accuracy")
+    rows = [["", "", "", "", "", "", summary["baseline"]["name"]], ["", "tokens", "precision", "recall", "F1", "accuracy", "F1"]]
+    for part, count in summary["tokens"].items():
+        found = summary["measures"][part]["overall"]
+        rows.append([part, f"{count:,}", *(f"{found[name]:.4f}" for name in names), f"{summary['baseline'][part]['f1']:.4f}"])
+    return _aligned(rows, [10, 6, 9, 6, 6, 8, 10])
+
+
+def _aligned(rows, least):
+    """Columns of text: the first to the left, the others to the right; a title over the last may be wider than it."""
+    widths = [max(low, *(len(row[j]) for row in rows[1:])) for j, low in enumerate(least)]
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]
+        line = "  ".join(cells)
+        lines.append(line if len(cells[-1]) == widths[-1] else cells[-1].strip().rjust(sum(widths) + 2 * (len(widths) - 1)))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+# ---------------------------------------------------------------------------------------------------- tagging
+
+def _tagger(path):
+    from .estimators import WindowTagger
+
+    return WindowTagger.load(path)
+
+
+def _sentences(data, form):
+    """(sentences, their tags or None) of a CoNLL file or of raw text."""
+    from .data.conll import LIMIT, decoded, parse_conll
+    from .data.entities import ENTITIES, entities
+    from .data.files import read_regular
+    from .data.tags import parse_tag
+    from .data.words import tokenize
+
+    if data == ENTITIES:
+        text = entities("test")
+        return text.sentences, text.tags
+    content = decoded(read_regular(data, limit=LIMIT), data)
+    if form == "text" or form == "auto" and str(data).lower().endswith((".txt", ".md")):
+        found = tokenize(content)
+        if not found:
+            raise DataError("there is no word in it", where=str(data), fix="give text")
+        return found, None
+    text = parse_conll(content, source=str(data), entities=False) if _columns(content) > 1 else \
+        parse_conll(content, source=str(data), tagged=False)
+    try:
+        for tags in text.tags or []:
+            for tag in tags:
+                parse_tag(tag)
+    except DataError:
+        return text.sentences, None                      # further columns that are no tags are left alone
+    return text.sentences, text.tags
+
+
+def _columns(content):
+    first = next((line for line in content.split("\n") if line.strip() and not line.startswith("#")), "")
+    return len(first.rstrip("\r").split("\t" if "\t" in first else None))
+
+
+def predict_words(model, data, *, out="-", probabilities=False, form="auto", force=False):
+    """Tag a CoNLL file or raw text; returns how many sentences there were.
+
+    Columns of the result, with tabs between: the token, its tag in the file (where it has one), the tag predicted, and with
+    ``probabilities`` that tag's probability.
+    """
+    from .data.conll import conll_text
+    from .data.messages import shown
+
+    tagger = _tagger(model)
+    if out != "-":
+        _refuse_same(out, data, model)
+        if os.path.lexists(out) and not force:
+            raise OutputProblem(f"{shown(str(out), 200)} exists", fix="another --out, or --force to replace it", state="nothing was written")
+    sentences, tags = _sentences(data, form)
+    with _one_thread():
+        predicted = tagger.predict(sentences)
+        columns = [*([tags] if tags else []), predicted]
+        if probabilities:
+            if tagger.loss != "cross_entropy":
+                raise OptionError(f"this tagger learnt by {tagger.loss}: it has no probabilities", fix="leave --probabilities out")
+            columns.append([[format(p, ".4f") for p in part.max(axis=1)] if len(part) else [] for part in tagger.predict_proba(sentences)])
+    text = conll_text(sentences, *columns)
+    if out == "-":
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    else:
+        write_text(out, text, force)
+    return len(sentences)
+
+
+# ---------------------------------------------------------------------------------------------------- measuring
+
+def evaluate_words(model, data):
+    """Scores of a saved tagger on a CoNLL file, by type and overall: plain data for JSON."""
+    tagger, text = _tagger(model), read_tagged(data, "test")
+    with _one_thread():
+        found = tagger.evaluate(text.sentences, text.tags)
+    return {"sentences": len(text.sentences), "tokens": text.tokens, **found}
+
+
+def evaluation_text(found):
+    """The table by type.
+
+    >>> one = {"precision": 0.5, "recall": 0.25, "f1": 1 / 3, "support": 8, "predicted": 4}
+    >>> print(evaluation_text({"sentences": 2, "tokens": 20, "types": {"place": one}, "overall": {**one, "accuracy": 0.8}}))
+    type                precision  recall      F1  support  predicted
+    place                  0.5000  0.2500  0.3333        8          4
+    all                    0.5000  0.2500  0.3333        8          4
+    2 sentences, 20 tokens, accuracy of single tags 0.8000
+    """
+    from .data.messages import shown
+
+    rows = [["type", "precision", "recall", "F1", "support", "predicted"]]
+    for kind, scores in [*found["types"].items(), ("all", found["overall"])]:
+        name = shown(kind, 40)[1:-1] if len(kind) <= 40 else shown(kind, 40)
+        rows.append([name, *(f"{scores[key]:.4f}" for key in ("precision", "recall", "f1")), f"{scores['support']:,}", f"{scores['predicted']:,}"])
+    widths = [max(low, *(len(row[j]) for row in rows)) for j, low in enumerate((18, 9, 6, 6, 7, 9))]
+    lines = ["  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]) for row in rows]
+    return "\n".join([*lines, f"{found['sentences']:,} sentences, {found['tokens']:,} tokens, "
+                              f"accuracy of single tags {found['overall']['accuracy']:.4f}"])
+
+
+# ---------------------------------------------------------------------------------------------------- showing
+
+def trace_sentence(model, sentence, *, tags=None, out="trace.html", language="en", force=False):
+    """Write the page of a sentence; returns its SentenceTrace."""
+    from .data.words import tokenize
+    from .estimators.windows import Windows
+    from .model import Model
+
+    if out == "-":
+        raise OptionError("a page is a file", fix="--out trace.html")
+    _refuse_same(out, model)
+    estimator = Windows.of(Model.load(model), model)
+    tokens = [token for part in tokenize(sentence) for token in part]
+    if not tokens:
+        raise DataError("the sentence has no word", fix='--sentence "Museums in Paris are amazing"')
+    with _one_thread():
+        trace = estimator.trace(tokens, None if tags is None else tags.split())
+    write_text(out, trace.to_html(language=language), force)
+    return trace
