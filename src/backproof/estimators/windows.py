@@ -74,7 +74,6 @@ class Windows(BaseEstimator):
 
     def _start(self, sentences):
         """Vocabularies of the training sentences and a network with its initial vectors."""
-        check_parameters(self)
         given = self._given_vectors()
         self.coder_ = WindowCoder.learn(sentences, self.window, self.channels, self.min_count, given.words if given else ())
         width = self.dimensions or (given.dimensions if given else DIMENSIONS)

@@ -24,7 +24,7 @@ from ..network import Network
 from ..networks import Dense
 from ..networks.losses import LOSSES
 from .mlp import _at
-from .parameters import Parameter, parameters
+from .parameters import Parameter, check_parameters, parameters
 from .windows import OWN, Windows
 
 __all__ = ["WindowScorer", "WindowTagger"]
@@ -88,6 +88,7 @@ class WindowTagger(Windows):
                     eval_set       (sentences, tags) that decide when to stop where early_stopping=True, by entity F1
         Raises      DataError naming sentence and token; KeyboardInterrupt leaves the last complete step.
         """
+        check_parameters(self)
         X = as_sentences(X)
         y = as_tags(X, y)
         weights = None if sample_weight is None else self._sentence_weights(sample_weight, len(X))
@@ -252,6 +253,7 @@ class WindowScorer(Windows):
 
     def fit(self, X, y):
         """Train on sentences and their tags; a token is one of an entity where its tag is not O."""
+        check_parameters(self)
         X = as_sentences(X)
         inside = self._inside(X, y)
         if inside.all() or not inside.any():

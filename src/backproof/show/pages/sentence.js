@@ -25,7 +25,7 @@ function sv(tag, attributes, ...children) {
 function fmt(x, digits = 4) {
   if (x === 0) return "0";
   const size = Math.abs(x), text = size >= 1e5 || size < 1e-4 ? x.toExponential(digits - 2) : String(+x.toPrecision(digits));
-  return text.replace("-", "−");
+  return text.replace(/-/g, "−");
 }
 const percent = x => (100 * x).toFixed(x < .0995 ? 1 : 0) + " %";
 
