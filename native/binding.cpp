@@ -127,6 +127,7 @@ NB_MODULE(_native, m) {
         .def("end_loop", &Builder::end_loop)
         .def("update", &Builder::update)
         .def("replaces", &Builder::replaces)
+        .def("rows", &Builder::rows)
         .def("finite", &Builder::finite)
         .def("dropout", &Builder::dropout);
     nb::class_<Done>(m, "Done")

@@ -162,7 +162,9 @@ void Machine<T>::train(const Epoch& e, Done& done, int member, int members, long
             }
             done.interrupted = stop;
         }
+        if (finite) put(member, members);
         if (!finite || stop) return;
+        if (members > 1 && !plan_->puts.empty()) barrier.wait();            // the next step looks the new rows up
         std::swap(c.base[CURRENT], c.base[NEXT]);
     }
 }

@@ -78,7 +78,7 @@ class Machine {
     int threads_, members_ = 1;
     std::map<std::vector<long>, std::unique_ptr<Plan<T>>> plans_;
     Plan<T>* plan_ = nullptr;
-    Buffer arena_, persistent_[2], scratch_;
+    Buffer arena_, persistent_[2], tables_, scratch_;
     std::vector<std::int64_t> integers_;
     int now_ = 0;                                                // which of the two holds the current parameters
     int bad_ids_ = -1;
@@ -96,8 +96,13 @@ class Machine {
     void draw(const Epoch& e, const std::int64_t* rows, long low, long high);
     void train(const Epoch& e, Done& done, int member, int members, long first, long behind, Barrier& barrier, struct Shared& shared);
     void stretch(const Epoch& e, Done& done, int wanted, long first, long behind, struct Shared& shared);
+    void put(int member, int members);                           // the new rows into their tables
+    T* space(Space s) const;
     const T* place(const Layout& l) const;
 };
+
+template <class T>
+void run_collect(const Node<T>& n, Context<T>& c);
 
 template <class T>
 void run_node(const Node<T>& n, Context<T>& c);

@@ -360,6 +360,7 @@ void run_node(const Node<T>& n, Context<T>& c) {
         case REDUCE: return Reduction<T>(n, c).run();
         case GATHER: return run_gather(n, c);
         case SCATTER: return run_scatter(n, c);
+        case COLLECT: return run_collect(n, c);
         case ONEHOT: return run_onehot(n, c);
         case TWIN: return run_twin(n, c);
         case LOOP: return run_loop(n, c);

@@ -269,7 +269,7 @@ class Model:
     def fit(self, X, y=None, *, epochs=10, batch_size=64, optimizer="adam", learning_rate=1e-3, validation=None, sample_weight=None,
             schedule="constant", warm_up=0, patience=None, improvement=0.0, shuffle=True, clip_norm=None, clip_value=None,
             decay_biases=False, truncation_length=None, continue_probability=None, callbacks=(), continued=False,
-            checkpoints=None):
+            checkpoints=None, lazy=True):
         """Train on (X, y) and return the model; ``history`` holds the record.
 
         Parameters  X              samples, or for a pairwise loss pairs (n, 2, …), or a Corruption that draws them anew each epoch
@@ -280,6 +280,8 @@ class Model:
                     continue_probability  the adjoint passes each link with probability π, scaled by 1/π: unbiased
                     continued      go on with the optimizer's state and the count of epochs of the last fit
                     checkpoints    a Checkpoints folder that is written while training; what it holds is continued
+                    lazy           a step updates the rows of tables of vectors that it looks up; all others keep value and
+                                   optimizer state, and count in the objective of no step. False: every row in every step
                     callbacks      functions(record), called after every epoch: a true result ends the run; or Recorder, Health
         Raises      NonFiniteError in the step where something is not finite (that step is not applied); OptionError,
                     DataError before anything is computed. KeyboardInterrupt leaves the last complete step.
@@ -305,22 +307,23 @@ class Model:
                 raise OptionError("lbfgs needs the same objective at every call, and a Corruption draws pairs anew",
                                   fix=f"fit(X.pairs(seed={self.seed})), or optimizer='adam'")
             return self._fit_lbfgs(fed, options, validate, callbacks, continued)
+        about = about if lazy else (*about, "whole tables")
         if rows is not None:
             fed.arrays["w"] = (fed.arrays["w"] * (len(rows) / fed.n)).astype(self.dtype)     # mean 1 over the rows that are there
         return self.train(fed, _optimizer(optimizer), options, rows=rows, validate=validate, callbacks=callbacks, links=links,
                           about=about,
-                          continued=continued, decay_biases=decay_biases, checkpoints=checkpoints, sampled=sampled)
+                          continued=continued, decay_biases=decay_biases, checkpoints=checkpoints, sampled=sampled, lazy=lazy)
 
     def train(self, fed, optimizer, options, *, rows=None, validate=None, callbacks=(), continued=False, decay_biases=False,
               links=None, about=(), stopping=None, more_scalars=None, checkpoints=None,
-              sampled=None):
+              sampled=None, lazy=True):
         """Train on arrays that are checked already: ``fit`` is its door, and the estimators have doors of their own.
 
         Parameters  fed          .arrays {input: array, sample-first}, .how (options of ``Network.system``), .n
                     checkpoints  a Checkpoints folder: a run that it holds is continued, bit for bit
         """
         how = {**fed.how, **(links.how if links else {})}
-        program = self._step_program(how, optimizer, options.clip_norm, options.clip_value, decay_biases)
+        program = self._step_program(how, optimizer, options.clip_norm, options.clip_value, decay_biases, lazy)
         signature = optimizer.name, tuple(sorted(optimizer.options.items()))
         state, start = {name: np.zeros([i.extent for i in v.axes], self.dtype) for name, v in program.state.items()}, (0, 0)
         progress = None
@@ -367,14 +370,14 @@ class Model:
         stored = self._store(program, fed.arrays)
         return lambda parameters: float(self.engine.Run(program, {**stored, **parameters}, self.dtype).outputs()["L"])
 
-    def _step_program(self, how, optimizer, clip_norm, clip_value, decay_biases):
+    def _step_program(self, how, optimizer, clip_norm, clip_value, decay_biases, lazy=True):
         key = ("step", tuple(sorted(how.items())), optimizer.rule, tuple(sorted(optimizer.options.items())), clip_norm, clip_value,
-               decay_biases)
+               decay_biases, lazy)
         if key not in self._programs:
             sweep = self.network.gradient_system(training=True, **how)
             gradients = {p.name: sweep.adjoints[p.name] for p in self.network.parameters}
             system, replaces = update_equations(sweep.system, gradients, self.network.parameters, optimizer,
-                                                clip_norm=clip_norm, clip_value=clip_value, decay_biases=decay_biases)
+                                                clip_norm=clip_norm, clip_value=clip_value, decay_biases=decay_biases, lazy=lazy)
             outputs = ["L", "J"]
             if self.network.pairs:
                 system.define("idle", total(equal(system.ref("E"), 0), over=SAMPLE), role="measure")

@@ -69,6 +69,9 @@ class Bound:
         for new, old in program.replaces.items():
             self.builder.replaces(self.value[new], self.value[old])
             self.builder.finite(self.value[new])
+        for new, (table, ids) in program.rows.items():
+            self.builder.rows(self.value[new], self.value[table], self.value[ids.value], *self.labels(ids))
+            self.builder.finite(self.value[new])
         for gradient in program.gradients.values():
             self.builder.finite(self.value[gradient])
         for public in ("L", "J"):

@@ -103,6 +103,13 @@ class Run:
             self.execute(self.program.update, {})
         return {old: self.arrays[new] for new, old in self.program.replaces.items()}
 
+    def rows(self):
+        """After ``update()``: (table, row numbers, new rows) of every table that is updated by rows."""
+        for new, (table, ids) in self.program.rows.items():
+            axes = self.program.values[new].axes
+            order = [*ids.labels, axes[-1]]
+            yield table, self.look(ids, ids.labels, {}), self.arrays[new].transpose([axes.index(i) for i in order])
+
     def first_non_finite(self):
         """The name of the first value, in order of execution, that holds NaN or infinity; None if all are finite."""
         for instruction in self.program.instructions:
@@ -247,6 +254,23 @@ class Run:
         order = [[instruction.index, *rest].index(i) for i in axes]
         self.store(instruction, result.transpose(order), step)
 
+    def collect(self, instruction, step):
+        *pairs, here = instruction.operands
+        axes = [i for i in self.program.values[instruction.out].axes if i not in step]
+        own = [i for i in here.labels if i not in step]
+        rest = [i for i in axes if i not in own]
+        known, place = np.unique(self.checked(here, step, instruction.index), return_inverse=True)
+        sums = np.zeros([len(known), *(self.length(i.extent) for i in rest)], self.dtype)
+        for source, ids in zip(pairs[::2], pairs[1::2]):
+            labels = [i for i in ids.labels if i not in step]
+            ids = self.checked(ids, step, instruction.index)
+            rows = np.broadcast_to(self.look(source, [*labels, *rest], step), [*ids.shape, *sums.shape[1:]])
+            slot = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+            met = known[slot] == ids
+            np.add.at(sums, slot[met], rows[met])
+        result = sums[place.reshape([self.length(i.extent) for i in own])]
+        self.store(instruction, result.transpose([[*own, *rest].index(i) for i in axes]), step)
+
     def onehot(self, instruction, step):
         ids, = instruction.operands
         axes = [i for i in self.program.values[instruction.out].axes if i not in step]
@@ -328,8 +352,28 @@ class Session:
 
     def __init__(self, program, parameters, state, dtype=np.float64, threads=None):
         self.program, self.dtype = program, np.dtype(dtype)
-        self.parameters = {name: np.array(array, self.dtype) for name, array in parameters.items()}
-        self.state = {name: np.array(array, self.dtype) for name, array in state.items()}
+        self.parameters, self.state = parameters, state
+        self._tables = {table for table, _ in program.rows.values()}
+
+    @property
+    def parameters(self):
+        return self._given_out(self._parameters)
+
+    @parameters.setter
+    def parameters(self, arrays):
+        self._parameters = {name: np.array(array, self.dtype) for name, array in arrays.items()}
+
+    @property
+    def state(self):
+        return self._given_out(self._state)
+
+    @state.setter
+    def state(self, arrays):
+        self._state = {name: np.array(array, self.dtype) for name, array in arrays.items()}
+
+    def _given_out(self, arrays):
+        """Tables are written in place, row by row, so a copy goes out of them; other arrays are replaced as a whole."""
+        return {name: array.copy() if name in self._tables else array for name, array in arrays.items()}
 
     def steps(self, data, rows, batch_size, scalars, epoch, seed, done=None, originals=None):
         """One update for each ``batch_size`` of the rows, in their order.
@@ -351,7 +395,7 @@ class Session:
                      if name in data}
             feeds.update(masks(self.program, originals[start:start + batch_size], steps, epoch, seed, self.dtype))
             feeds.update({name: values[k] for name, values in scalars.items()})
-            run = Run(self.program, {**feeds, **self.parameters, **self.state}, self.dtype)
+            run = Run(self.program, {**feeds, **self._parameters, **self._state}, self.dtype)
             outputs = run.outputs()
             loss, objective = float(outputs["L"]), float(outputs["J"])
             gradients = run.gradients()
@@ -359,14 +403,19 @@ class Session:
                 done.failure = (done.done, run.first_non_finite() or "J")
                 return done
             new = run.update()
-            bad = next((name for name, array in new.items() if not np.isfinite(array).all()), None)
+            put = list(run.rows())
+            written = [*new.items(), *((table, array) for table, _, array in put)]
+            bad = next((name for name, array in written if not np.isfinite(array).all()), None)
             if bad is not None:
                 done.failure = (done.done, bad)
                 return done
             parameters, state = ({name: new.get(name, array) for name, array in group.items()}
-                                 for group in (self.parameters, self.state))
+                                 for group in (self._parameters, self._state))
             with uninterrupted():
-                self.parameters, self.state = parameters, state
+                self._parameters, self._state = parameters, state
+                for table, places, array in put:
+                    group = parameters if table in parameters else state
+                    group[table][places] = array
                 done.add(len(chosen), loss, objective, float(outputs.get("idle", 0.0)))
         return done
 
