@@ -306,7 +306,7 @@ def predict(
         if reads_words(model):
             _chosen("input", form, ("auto", "conll", "text"))
             count = predict_words(model, data, out=out, probabilities=probabilities, form=form, force=force)
-            return talk.say(f"{count:,} sentences tagged" + ("" if out == "-" else f" in {_plain(out)}"))
+            return talk.say(f"{count:,} sentence{'' if count == 1 else 's'} tagged" + ("" if out == "-" else f" in {_plain(out)}"))
 
         rows = predict_table(model, data, out=out, probabilities=probabilities, force=force,
                              reading=_reading(delimiter, encoding, compression), say=lambda text: talk.say(f"note: {text}"))
