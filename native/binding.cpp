@@ -128,6 +128,7 @@ NB_MODULE(_native, m) {
         .def("update", &Builder::update)
         .def("replaces", &Builder::replaces)
         .def("rows", &Builder::rows)
+        .def("holes", &Builder::holes)
         .def("finite", &Builder::finite)
         .def("dropout", &Builder::dropout);
     nb::class_<Done>(m, "Done")

@@ -59,6 +59,7 @@ struct Node {
     Form form = ANY;
     How how = SUM;
     int looked = -1;                             // gather, scatter, onehot: position of the index
+    bool holes = false;                          // the ids may be −1: no entry
     long run_outer = 1, run = 0, run_last = 0, a_outer = 0, b_outer = 0;
     long vocabulary = 0, places = 0, buckets = 0, hash = 0;      // collect: ids lie below, how many places, its hash table's size and where it lies
     std::vector<Node> body;

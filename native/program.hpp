@@ -16,7 +16,7 @@ struct Index {
 struct Value {
     std::string name, storage, pad;              // pad: "", "before" or "behind", the side with one more slot in time
     std::vector<int> axes;                       // positions of indices
-    bool integer = false;
+    bool integer = false, holes = false;         // holes: −1 stands for no entry
 };
 
 struct Operand {

@@ -340,6 +340,7 @@ class Resolver {
             }
         }
         n.b = view(ids, n.domain, loop);
+        n.holes = program_.values[ids.value].holes;
     }
 
     // operands: source, ids, …, and the ids here; its hash table lies among the integers
@@ -347,6 +348,7 @@ class Resolver {
         n.op = COLLECT;
         for (const Operand& o : i.operands) extend(n, o, loop);
         n.vocabulary = plan_->extents[i.index];
+        n.holes = program_.values[i.operands.back().value].holes;
         for (const Operand& o : i.operands) n.in.push_back(view(o, n.domain, loop));
         const int last = n.kept - 1;
         const bool vectors = static_cast<int>(i.operands.back().labels.size()) == last;

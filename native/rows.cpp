@@ -89,7 +89,8 @@ void run_collect(const Node<T>& n, Context<T>& c) {
     odometer(places, count, r, x, [&] {
         const std::int64_t id = c.integers[at<T>(here, d, x, c.t)];
         const Row<T> to = row(n.out, x);
-        if (id < 0 || id >= n.vocabulary) c.bad_ids = here.value;
+        if (id == -1 && n.holes) runs(to, to, lanes, [&](long run, long y, long) { std::fill_n(out + y, run, T(0)); });
+        else if (id < 0 || id >= n.vocabulary) c.bad_ids = here.value;
         else if (first.enter(id, place) == place) runs(to, to, lanes, [&](long run, long y, long) { std::fill_n(out + y, run, T(0)); });
         place++;
     });
@@ -99,7 +100,7 @@ void run_collect(const Node<T>& n, Context<T>& c) {
         const int many = labels_of(n.in[k + 1], d, labels);
         std::fill_n(x, most, 0);
         odometer(labels, many, r, x, [&] {
-            const std::int64_t to = first.place(c.integers[at<T>(n.in[k + 1], d, x, c.t)]);
+            const std::int64_t id = c.integers[at<T>(n.in[k + 1], d, x, c.t)], to = id < 0 ? -1 : first.place(id);
             if (to < 0) return;
             runs(row_of(to), row(n.in[k], x), lanes, [&](long run, long y, long s) {
                 for (long j = 0; j < run; j++) out[y + j] += source[s + j];
@@ -109,7 +110,7 @@ void run_collect(const Node<T>& n, Context<T>& c) {
     place = 0;
     std::fill_n(x, most, 0);
     odometer(places, count, r, x, [&] {
-        const std::int64_t from = first.place(c.integers[at<T>(here, d, x, c.t)]);
+        const std::int64_t id = c.integers[at<T>(here, d, x, c.t)], from = id < 0 ? -1 : first.place(id);
         if (from >= 0 && from != place)
             runs(row(n.out, x), row_of(from), lanes, [&](long run, long y, long s) { std::copy_n(out + s, run, out + y); });
         place++;
@@ -130,6 +131,7 @@ void Machine<T>::put(int member, int members) {
         long x[most] = {};
         odometer(all, p.domain.count, r, x, [&] {
             const std::int64_t id = integers_[static_cast<std::size_t>(at<T>(p.ids, p.domain, x, 0))];
+            if (id < 0) return;
             const T* from = arena_.at + p.from.offset;
             for (int k = 0; k < p.rows; k++) from += x[p.row_axes[k]] * p.from.stride[k];
             T* to = tables_.at + p.to.offset + id * p.to.stride[0];

@@ -238,6 +238,7 @@ class Reduction {
 template <class T>
 bool good_id(const Node<T>& n, std::int64_t id, Context<T>& c) {
     if (id >= 0 && id < n.domain.extent[n.looked]) return true;
+    if (id == -1 && n.holes) return false;
     c.bad_ids = n.b.value;
     return false;
 }
@@ -267,6 +268,8 @@ void run_gather(const Node<T>& n, Context<T>& c) {
                 T* to = out + at<T>(n.out, d, x, c.t);
                 std::memcpy(to, source + at<T>(s, d, x, c.t), run * sizeof(T));
                 if (n.out.mode == View::constant) std::fill_n(to, W<T>, to[0]);
+            } else {
+                std::fill_n(out + at<T>(n.out, d, x, c.t), run, T(0));
             }
             lane += run;
         }

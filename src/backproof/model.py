@@ -51,7 +51,7 @@ class Model:
     (2, 3)
     """
 
-    def __init__(self, network, *, seed=0, engine=None, dtype="float32", threads=None, parameters=None):
+    def __init__(self, network, *, seed=0, engine=None, dtype="float32", threads=None, parameters=None, initial=None):
         self.network, self.seed, self.threads = network, _seed(seed), threads
         try:
             self.dtype = np.dtype(dtype)
@@ -67,7 +67,10 @@ class Model:
         self._programs, self._training = {}, None
         self._arrays = {}
         if parameters is None:
-            parameters = {p.name: initial_values(p.initial, p.shape, self.seed, k) for k, p in enumerate(network.parameters)}
+            initial = dict(initial or {})
+            drawn = {p.name: initial_values(p.initial, p.shape, self.seed, k)
+                     for k, p in enumerate(network.parameters) if p.name not in initial}
+            parameters = {**drawn, **initial}
         self.set_parameters(**parameters)
 
     # ------------------------------------------------------------------------------------------ parameters
@@ -375,7 +378,9 @@ class Model:
                decay_biases, lazy)
         if key not in self._programs:
             sweep = self.network.gradient_system(training=True, **how)
-            gradients = {p.name: sweep.adjoints[p.name] for p in self.network.parameters}
+            gradients = {p.name: sweep.adjoints[p.name] for p in self.network.parameters if not p.frozen}
+            if not gradients:
+                raise OptionError("every layer is frozen, so there is nothing to learn", fix="leave frozen out of one of them")
             system, replaces = update_equations(sweep.system, gradients, self.network.parameters, optimizer,
                                                 clip_norm=clip_norm, clip_value=clip_value, decay_biases=decay_biases, lazy=lazy)
             outputs = ["L", "J"]
@@ -396,7 +401,9 @@ class Model:
             run = self.engine.Run(program, {**stored, **parameters}, self.dtype)
             return float(run.outputs()["J"]), run.gradients()
         self.history = self.history if continued else History()
-        found, _ = minimise(objective, self._arrays, iterations=options.epochs, history=self.history, validate=validate,
+        fixed = {p.name: self._arrays[p.name] for p in self.network.parameters if p.frozen}
+        learnt = {name: array for name, array in self._arrays.items() if name not in fixed}
+        found, _ = minimise(objective, learnt, fixed=fixed, iterations=options.epochs, history=self.history, validate=validate,
                             callbacks=callbacks, **limits)
         return self.set_parameters(**found)
 

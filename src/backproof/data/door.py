@@ -73,7 +73,7 @@ def _inputs(network, dtype, X, names):
 
 def _samples(network, dtype, X, names=None):
     if network.vocabulary is not None:
-        return as_tokens(X, vocabulary=network.vocabulary, steps=network.window)
+        return as_tokens(X, vocabulary=network.vocabulary, steps=network.window, holes=network.padding)
     return as_samples(X, features=network.inputs, dtype=dtype, sequence=network.sequence, names=names)
 
 
@@ -81,8 +81,9 @@ def _ragged_tokens(network, X):
     values, lengths = (X.values, np.asarray(X.lengths)) if isinstance(X, Sequences) else (pad(X), np.array([len(s) for s in X]))
     if lengths.min() < 1:
         raise DataError(f"sequence {int(lengths.argmin())} of X has 0 steps", fix="leave empty sequences out")
-    values = np.where(Sequences(values, lengths).mask() > 0, values, 0)
-    return as_tokens(values, vocabulary=network.vocabulary), lengths
+    last = np.take_along_axis(values, lengths[:, None] - 1, axis=1)           # no row is looked up that the sequence has not
+    values = np.where(Sequences(values, lengths).mask() > 0, values, last)
+    return as_tokens(values, vocabulary=network.vocabulary, holes=network.padding), lengths
 
 
 def _targets(network, dtype, y, n, steps, lengths):

@@ -59,6 +59,8 @@ class Bound:
             self.value[name] = self.builder.value(name, [self.place(i) for i in value.axes], value.storage, value.integer,
                                                   value.pad or "")
             for fact in value.facts:
+                if fact == "holes":
+                    self.builder.holes(self.value[name])
                 if isinstance(fact, tuple) and fact[0] == "dropout":
                     self.builder.dropout(self.value[name], fact[1], fact[2])
         for instruction in program.instructions:

@@ -239,7 +239,8 @@ class Run:
         grid = np.ix_(*(np.arange(self.length(i.extent)) for i in axes))
         position = {i: g for i, g in zip(axes, grid)}
         chosen = places[tuple(position[i] for i in own)] if own else places
-        self.store(instruction, table[(chosen, *(position[i] for i in rest))], step)
+        found = table[(chosen, *(position[i] for i in rest))]
+        self.store(instruction, np.where(chosen < 0, 0, found) if (places < 0).any() else found, step)
 
     def scatter(self, instruction, step):
         source, ids = instruction.operands
@@ -250,7 +251,9 @@ class Run:
         batch = [i for i in own if i in rest]
         if batch:
             raise EngineError(f"scatter into {instruction.out} keeps the samples apart", where=repr(instruction))
-        np.add.at(result, self.checked(ids, step, instruction.index), self.look(source, [*own, *rest], step))
+        places = self.checked(ids, step, instruction.index)
+        rows = np.broadcast_to(self.look(source, [*own, *rest], step), [*places.shape, *result.shape[1:]])
+        np.add.at(result, places[places >= 0], rows[places >= 0])
         order = [[instruction.index, *rest].index(i) for i in axes]
         self.store(instruction, result.transpose(order), step)
 
@@ -266,7 +269,7 @@ class Run:
             ids = self.checked(ids, step, instruction.index)
             rows = np.broadcast_to(self.look(source, [*labels, *rest], step), [*ids.shape, *sums.shape[1:]])
             slot = np.minimum(np.searchsorted(known, ids), len(known) - 1)
-            met = known[slot] == ids
+            met = (known[slot] == ids) & (ids >= 0)
             np.add.at(sums, slot[met], rows[met])
         result = sums[place.reshape([self.length(i.extent) for i in own])]
         self.store(instruction, result.transpose([[*own, *rest].index(i) for i in axes]), step)
@@ -281,10 +284,10 @@ class Run:
         self.store(instruction, hot, step)
 
     def checked(self, ids, step, index):
-        """Integer places, refused outside the index."""
-        places = self.look(ids, ids.labels, step)
-        if places.size and (places.min() < 0 or places.max() >= index.extent):
-            bad = places[(places < 0) | (places >= index.extent)][0]
+        """Integer places, refused outside the index; −1, which stands for no entry, where the value may hold it."""
+        places, lowest = self.look(ids, ids.labels, step), -1 if "holes" in self.program.values[ids.value].facts else 0
+        if places.size and (places.min() < lowest or places.max() >= index.extent):
+            bad = places[(places < lowest) | (places >= index.extent)][0]
             raise ShapeError(f"{ids.value} holds {bad}, outside 0 … {index.extent - 1}", where=f"index {index.name!r}")
         return places
 
@@ -415,7 +418,7 @@ class Session:
                 self._parameters, self._state = parameters, state
                 for table, places, array in put:
                     group = parameters if table in parameters else state
-                    group[table][places] = array
+                    group[table][places[places >= 0]] = array[places >= 0]
                 done.add(len(chosen), loss, objective, float(outputs.get("idle", 0.0)))
         return done
 

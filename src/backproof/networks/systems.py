@@ -103,7 +103,8 @@ def describe(layers, inputs, loss, *, initial=None, l2=0.0, l1=0.0, decay_biases
 def _input(first, free, inputs, sequence):
     if first.reads_ids:
         position = [] if first.steps else [Index("position", first.size, "unit", "p")]
-        return Variable("ids", (*free, *position), "input", integer=True)
+        facts = ("holes",) if getattr(first, "padding", False) else ()
+        return Variable("ids", (*free, *position), "input", integer=True, facts=facts)
     return Variable("x", (*free, Index("input", inputs, "unit", "i")), "input")
 
 

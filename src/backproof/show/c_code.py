@@ -389,8 +389,12 @@ class _Body:
     def _gather(self, instruction, indent, step):
         source, ids = instruction.operands
         axes = [i for i in self.program.values[instruction.out].axes if i not in step]
+        there = f"{self.element(ids)} < 0 ? 0.0 : " if self.holes(ids) else ""                # −1 stands for no entry
         return self.nest(axes, indent, lambda d: [
-            f"{d}{self.target(instruction)} = {self.element(source, {instruction.index: self.element(ids)})};"])
+            f"{d}{self.target(instruction)} = {there}{self.element(source, {instruction.index: self.element(ids)})};"])
+
+    def holes(self, ids):
+        return "holes" in self.program.values[ids.value].facts
 
     def _scatter(self, instruction, indent, step):
         source, ids = instruction.operands
@@ -400,7 +404,8 @@ class _Body:
         clear = self.nest(axes, indent, lambda d: [f"{d}{self.target(instruction)} = 0.0;"])
         where = self.at(instruction.out, [self.element(ids) if i == instruction.index else self.variable(i) for i in value.axes])
         own = [i for i in ids.labels if i not in step]
-        return [*clear, *self.nest([*own, *rest], indent, lambda d: [f"{d}{where} += {self.element(source)};"])]
+        there = f"if ({self.element(ids)} >= 0) " if self.holes(ids) else ""
+        return [*clear, *self.nest([*own, *rest], indent, lambda d: [f"{d}{there}{where} += {self.element(source)};"])]
 
     def _onehot(self, instruction, indent, step):
         ids, = instruction.operands

@@ -169,7 +169,7 @@ def update_equations(system, gradients, parameters, optimizer, *, clip_norm=None
     if clip_norm is not None:
         clipped = _clipped(system, clipped, clip_norm, {name: rows.share for name, rows in tables.items()})
     for parameter in parameters:
-        if parameter.name not in gradients:
+        if parameter.name not in gradients or getattr(parameter, "frozen", False):
             continue
         variable, rows = variables[parameter.name], tables.get(parameter.name)
         theta = rows.at(variable) if rows else variable
@@ -203,7 +203,8 @@ def _tables(system, gradients, parameters):
                 gradients[parameter.name] = found.gradient.name
     if any(parameter.name in tables and (parameter.l2 or parameter.l1) for parameter in parameters):
         at = {name: (rows.at(rows.table), rows.share) for name, rows in tables.items()}
-        system.revise("penalty", expression=add([term for parameter in parameters for term in penalties(parameter, *at.get(parameter.name, ()))]))
+        terms = [term for parameter in parameters for term in penalties(parameter, *at.get(parameter.name, ()))]
+        system.revise("penalty", expression=add(terms))
     return tables
 
 

@@ -13,7 +13,8 @@ each divided by how often its id occurs.
 
 from dataclasses import dataclass
 
-from ..calculus import Add, Einsum, Index, Map, OneHot, Slice, add, expand, number, one_hot, product, reciprocal, slice_, total, walk
+from ..calculus import (Add, Einsum, Index, Map, OneHot, Slice, add, expand, maximum, number, one_hot, product, reciprocal,
+                        slice_, total, walk)
 
 __all__ = ["Rows", "rows_of"]
 
@@ -61,10 +62,10 @@ class Rows:
         """1 / how often the id at a place occurs: Σ over places of share × f(row) counts every row once."""
         if self.counted is None:
             name = self.table.name
-            often = self.system.define(f"lookups.{name}", total(one_hot(self.places, self.index), over=self.places.indices), role="rows")
-            self.counted = self.system.define(f"times.{name}", total(one_hot(self.places, self.index) * often, over=self.index),
-                                              axes=self.places.indices, role="rows")
-        return reciprocal(self.counted)
+            hot = one_hot(self.places, self.index)
+            often = self.system.define(f"lookups.{name}", total(hot, over=self.places.indices), role="rows")
+            self.counted = self.system.define(f"times.{name}", total(hot * often, over=self.index), axes=self.places.indices, role="rows")
+        return reciprocal(maximum(self.counted, 1))              # where no word stands nothing is counted
 
     # ------------------------------------------------------------------------------------------ the gradient's rows
 
