@@ -50,7 +50,7 @@ def test_train_on_files_with_vectors(run, tmp_path):
     code, out, err = run("train", tmp_path / "t.conll", "--task", "tag", "--dev", tmp_path / "d.conll", "--vectors", tmp_path / "v.txt",
                          "--window", 3, "--channels", "word,case,suffix2", "--scheme", "IOBES", "--out", tmp_path / "run", *QUICK)
     assert code == 0 and [line.split()[0] for line in out.splitlines()[2:]] == ["training", "validation"]
-    assert "network window 9 vocabulary=" in err and "embedding=3 | 20 tanh" in err
+    assert "embedding=3 + case: window 3 vocabulary=" in err and "| 20 tanh |" in err
     code, out, err = run("train", tmp_path / "t.conll", "--task", "tag", "--out", tmp_path / "other", "--json", "-q", *QUICK)
     assert json.loads(out)["sentences"] == {"training": 106, "validation": 22, "test": 22}
 

@@ -186,6 +186,7 @@ def train(
     time_limit: Annotated[float, typer.Option(help="seconds of training after which the best weights so far are kept")] = None,
     peers: Annotated[bool, typer.Option("--peers/--no-peers", help="measure HistGradientBoosting beside the network")] = True,
     vectors: Annotated[str, typer.Option(help="tag: word vectors to start from, GloVe or word2vec text, .npz or .safetensors")] = None,
+    freeze_vectors: Annotated[bool, typer.Option("--freeze-vectors", help="tag: leave the word vectors as they are given")] = False,
     dev: Annotated[str, typer.Option(help="tag: a CoNLL file that decides when to stop; nothing of DATA is set aside then")] = None,
     window: Annotated[int, typer.Option(help="tag: words in a window")] = 5,
     channels: Annotated[str, typer.Option(help="tag: what is looked at of a word: word, form, shape, case, prefixN, suffixN")] = "word,case",

@@ -41,6 +41,7 @@ class WordSettings:
     scheme: str = "BIO"
     min_count: int = 2
     dimensions: int | None = None
+    freeze_vectors: bool = False
     epochs: int = 20
     batch_size: int = 64
     learning_rate: float = 1e-3
@@ -137,7 +138,7 @@ def train_words(data, settings=None, *, dev=None, vectors=None, out=None, force=
         held = parts.get("validation")
         tagger = WindowTagger(
             settings.window, layers=settings.layers, channels=settings.channels, scheme=settings.scheme, min_count=settings.min_count,
-            dimensions=settings.dimensions, vectors=vectors, max_iter=settings.epochs, batch_size=settings.batch_size,
+            dimensions=settings.dimensions, freeze_vectors=settings.freeze_vectors, vectors=vectors, max_iter=settings.epochs, batch_size=settings.batch_size,
             learning_rate_init=settings.learning_rate, solver=settings.optimizer, l2=settings.l2, random_state=settings.seed,
             early_stopping=held is not None and settings.patience is not None, n_iter_no_change=settings.patience or 1)
         tagger._watching = _Start(tagger, say, progress, parts["training"])
@@ -187,11 +188,16 @@ def checked_gradients(tagger, sentences):
 
     from .network import Network
 
-    ids = tagger._ids(sentences[:CHECKED])[:CHECKED]
-    rows, small = np.unique(ids, return_inverse=True)
     first, *rest = tagger.network_.layers
-    network = Network([replace(first, vocabulary=len(rows)), *rest], loss=tagger.network_.loss, l2=tagger.network_.l2)
-    return check_network(network, small.reshape(ids.shape), np.arange(len(ids)) % len(tagger.classes_), 0)["error"]
+    windows, small, columns = getattr(first, "layers", (first,)), [], []
+    for window, ids in zip(windows, np.split(tagger._ids(sentences[:CHECKED])[:CHECKED], len(windows), axis=1)):
+        rows, numbers = np.unique(ids, return_inverse=True)
+        small.append(replace(window, vocabulary=len(rows)))
+        columns.append(numbers.reshape(ids.shape))
+    first = small[0] if len(small) == 1 else replace(first, layers=tuple(small))
+    network = Network([first, *rest], loss=tagger.network_.loss, l2=tagger.network_.l2)
+    ids = np.concatenate(columns, axis=1)
+    return check_network(network, ids, np.arange(len(ids)) % len(tagger.classes_), 0)["error"]
 
 
 def baseline(training):

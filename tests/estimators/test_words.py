@@ -130,6 +130,21 @@ def test_given_vectors_are_where_learning_starts(tmp_path):
         assert np.array_equal(now["nowhere"], given["Nowhere"])          # no sentence has it: it stays
 
 
+def test_frozen_vectors_stay_and_the_rest_learns():
+    given = WordVectors(["oslo", "in"], np.random.default_rng(0).normal(size=(2, 10)))
+    made = WindowTagger(max_iter=3, vectors=given, freeze_vectors=True, **QUICK).fit(TRAINING.sentences, TRAINING.tags)
+    assert np.array_equal(made.vectors_.vectors, made.initial_vectors_.vectors)
+    assert made.loss_curve_[-1] < made.loss_curve_[0]
+
+
+def test_every_channel_has_a_table_of_its_own():
+    made = WindowTagger(max_iter=1, channels=("word", "case", "suffix2"), channel_dimensions=3, **QUICK).fit(TRAINING.sentences, TRAINING.tags)
+    shapes = {p.name: p.shape for p in made.network_.parameters if p.kind == "table"}
+    assert list(shapes) == ["word.E", "case.E", "suffix2.E"] and [d for _, d in shapes.values()] == [10, 3, 3]
+    ids = made._ids([["Ada", "lives"]])
+    assert ids.shape == (2, 15) and ids[0, [0, 1, 5, 6, 10, 11]].tolist() == [0] * 6
+
+
 def test_neighbours_before_and_after(tagger):
     before, after = tagger.neighbours("Oslo", 5, before=True), tagger.neighbours("Oslo", 5)
     assert before != after and len(after) == 5 and all(-1.001 <= cosine <= 1.001 for _, cosine in after)

@@ -42,11 +42,17 @@ def sentence_trace(model, network, ids, tokens, words, tags, *, loss, **about):
     signals["score"] = _signal(model, derived, None, z, e, repeated, every, (k, t))
     scores = values[z[-1]]
     signals["score"] = Signal(scores.T.copy(), signals["score"].deltas, signals["score"].e)
-    positions = len(words[0])
-    shaped = {m: Signal(s.value, s.deltas, s.e.reshape(k, t, positions, -1)) for m, s in signals.items()}
+    shaped = {m: Signal(s.value, s.deltas, _by_position(s.e, network).reshape(k, t, len(words[0]), -1)) for m, s in signals.items()}
     hidden = [(name, values[name]) for name in a if name not in (output, e)]
-    return SentenceTrace(tokens=list(tokens), tags=list(tags), window=words, outputs=values[output], e=values[e].reshape(t, positions, -1),
+    return SentenceTrace(tokens=list(tokens), tags=list(tags), window=words, outputs=values[output], e=_by_position(values[e], network),
                          units=hidden, signals=shaped, **about)
+
+
+def _by_position(e, network):
+    """(n, p, d) from the features of the windows: at each position the vectors of all channels, one after another."""
+    windows = getattr(network.layers[0], "layers", network.layers[:1])
+    ends = np.cumsum([window.size * window.embedding for window in windows])
+    return np.concatenate([part.reshape(len(e), window.size, -1) for part, window in zip(np.split(e, ends[:-1], axis=1), windows)], axis=2)
 
 
 def _run(model, system, names, ids, **more):

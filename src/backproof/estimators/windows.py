@@ -14,11 +14,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ..data.vectors import WordVectors, read_vectors
-from ..data.words import UNKNOWN, WindowCoder, as_sentences, channel
+from ..data.words import PADDING, UNKNOWN, WindowCoder, as_sentences, channel
 from ..errors import DataError, ModelFileError, OptionError
 from ..model import CHUNK, Model
 from ..network import Network
-from ..networks import Dense, Dropout, Window
+from ..networks import Channels, Dense, Dropout, Window
 from ..networks.spec import parse
 from ..networks.words import nearest
 from ..train import OPTIMIZERS, Optimizer, Options
@@ -50,7 +50,9 @@ OWN = {
                      "case, prefixN, suffixN"),
     "vectors": _own(None, (lambda v: v is None or isinstance(v, (str, os.PathLike, WordVectors)), "a path, WordVectors or None"),
                     "word vectors to start from; None: drawn"),
-    "dimensions": _own(None, _whole(1, none=True), f"of a word's vector; None: those of the vectors, or {DIMENSIONS}"),
+    "dimensions": _own(None, _whole(1, none=True), f"of the first channel's vectors; None: those of the vectors, or {DIMENSIONS}"),
+    "channel_dimensions": _own(10, _whole(1), "of the vectors of every channel but the first"),
+    "freeze_vectors": _own(False, (lambda v: isinstance(v, (bool, np.bool_)), "True or False"), "the vectors of the first channel stay as given"),
     "min_count": _own(2, _whole(1), "words seen less often are unknown ones, unless they have a vector"),
     "hidden_layer_sizes": Parameter((100,), PARAMETERS["hidden_layer_sizes"].allowed, PARAMETERS["hidden_layer_sizes"].wanted,
                                     "units of each hidden layer"),
@@ -100,7 +102,7 @@ class Windows(BaseEstimator):
         return given.lowered() if channels[0] == "word" else given
 
     def _layers(self, width):
-        windows = Window(self.coder_.window * len(self.coder_.channels), sum(map(len, self.coder_.vocabularies)), width)
+        windows = self._windows(width)
         if self.layers is not None:
             return [windows, *(parse(f"1 | {self.layers}")[1] if self.layers.strip() else []), *self._output()]
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=int)).tolist()
@@ -112,29 +114,34 @@ class Windows(BaseEstimator):
             layers += [Dense(units, self.activation), *([Dropout(float(rate))] if rate else [])]
         return [*layers, *self._output()]
 
-    def _offsets(self):
-        """Where each channel's rows begin in the table: the channels have rows of their own in one table."""
-        return np.cumsum([0, *map(len, self.coder_.vocabularies[:-1])])
+    def _windows(self, width):
+        """The layer of the vectors: a window of every channel, each with a table of its own."""
+        widths = [width] + [self.channel_dimensions] * (len(self.coder_.channels) - 1)
+        made = [Window(self.coder_.window, len(vocabulary), d, frozen=bool(self.freeze_vectors and k == 0),
+                       name=name if len(widths) > 1 else None)
+                for k, (name, vocabulary, d) in enumerate(zip(self.coder_.channels, self.coder_.vocabularies, widths))]
+        return made[0] if len(made) == 1 else Channels(tuple(made))
 
-    def _table(self):
-        return next(p.name for p in self.model_.network.parameters if p.kind == "table")
+    def _tables(self):
+        """The names of the tables, one for each channel."""
+        return [p.name for p in self.model_.network.parameters if p.kind == "table"]
 
     def _set_vectors(self, given):
-        """Put vectors into the table: those of known words, zeros for the padding, their mean for unknown words."""
-        name = self._table()
-        table = np.array(self.model_.parameters[name])
-        table[self._offsets()] = 0
+        """Put vectors into the tables: those of known words, zeros for the padding, their mean for unknown words."""
+        tables = {name: np.array(self.model_.parameters[name]) for name in self._tables()}
+        for table in tables.values():
+            table[PADDING] = 0
         if given is not None:
-            words = self.coder_.vocabularies[0].symbols
+            words, table = self.coder_.vocabularies[0].symbols, next(iter(tables.values()))
             rows = [k for k, word in enumerate(words[UNKNOWN + 1:], UNKNOWN + 1) if word in given]
             table[rows] = given.vectors[[given.rows[words[k]] for k in rows]]
             table[UNKNOWN] = given.vectors.mean(axis=0)
-        self.model_.set_parameters(**{name: table})
+        self.model_.set_parameters(**tables)
 
     def _ids(self, sentences):
-        """The numbers that the network reads, (tokens, window · channels)."""
-        windows = self.coder_.windows(sentences) + self._offsets()
-        return windows.reshape(len(windows), -1)
+        """The numbers that the network reads, (tokens, channels · window): the window of each channel in turn."""
+        windows = self.coder_.windows(sentences)
+        return np.ascontiguousarray(windows.transpose(0, 2, 1)).reshape(len(windows), -1)
 
     # ------------------------------------------------------------------------------------------ training
 
@@ -185,8 +192,7 @@ class Windows(BaseEstimator):
     @property
     def vectors_(self):
         """The word vectors as they are now; ``initial_vectors_`` are those before learning (not kept in files)."""
-        table, words = self.model_.parameters[self._table()], self.coder_.vocabularies[0].symbols
-        return WordVectors(words, table[:len(words)])
+        return WordVectors(self.coder_.vocabularies[0].symbols, self.model_.parameters[self._tables()[0]])
 
     def neighbours(self, word, count=10, before=False):
         """The words with the nearest vectors, [(word, cosine)], after learning or before it."""
@@ -306,8 +312,8 @@ class Windows(BaseEstimator):
             check_parameters(estimator)
             estimator.coder_, estimator.model_ = WindowCoder.from_state(state["coder"]), model
             estimator._restore(state)
-            rows = sum(map(len, estimator.coder_.vocabularies))
-            if (model.network.vocabulary, model.network.window) != (rows, estimator.coder_.window * len(estimator.coder_.channels)):
+            rows = [len(vocabulary) for vocabulary in estimator.coder_.vocabularies for _ in range(estimator.coder_.window)]
+            if np.broadcast_to(model.network.vocabulary, model.network.window).tolist() != rows:
                 raise ValueError("the network does not fit the vocabularies")
         except ModelFileError:
             raise
