@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from backproof import word_jobs
+from backproof import word_jobs, word_models
 from backproof.cli import main
 from backproof.data.conll import conll_text, read_conll
 from backproof.data.entities import entities
@@ -147,4 +147,4 @@ def test_an_interrupted_run_keeps_the_last_complete_step(monkeypatch, tmp_path):
         raise KeyboardInterrupt
     outcome = word_jobs.train_words("entities", word_jobs.WordSettings(epochs=5), out=str(tmp_path / "run"), progress=stop)
     assert outcome.summary["interrupted"] and outcome.summary["epochs"] == 1
-    assert word_jobs.reads_words(tmp_path / "run/model.safetensors")
+    assert word_models.reads_words(tmp_path / "run/model.safetensors")

@@ -302,7 +302,7 @@ def predict(
     talk = Talk(quiet)
     with _answering(debug, talk):
         from .jobs import predict_table
-        from .word_jobs import predict_words, reads_words
+        from .word_models import predict_words, reads_words
 
         if reads_words(model):
             _chosen("input", form, ("auto", "conll", "text"))
@@ -327,11 +327,12 @@ def evaluate(
     """Measure a saved model on a table that has the target; a tagger on a CoNLL file, by type."""
     talk = Talk(quiet)
     with _answering(debug, talk):
-        from . import word_jobs
+        from . import word_models
 
-        if word_jobs.reads_words(model):
-            found = word_jobs.evaluate_words(model, data)
-            return print(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(map(_plain, word_jobs.evaluation_text(found).split("\n"))))
+        if word_models.reads_words(model):
+            found = word_models.evaluate_words(model, data)
+            table = "\n".join(_plain(line) for line in word_models.evaluation_text(found).split("\n"))
+            return print(json.dumps(found, ensure_ascii=False) if as_json else table)
         from .runs import evaluate, evaluation_text
 
         found = evaluate(model, data, reading=_reading(delimiter, encoding, compression), say=lambda text: talk.say(f"note: {text}"))
@@ -357,7 +358,7 @@ def trace(
         from .pages import trace_table
 
         _chosen("language", language, ("en", "zh"))
-        from .word_jobs import reads_words, trace_sentence
+        from .word_models import reads_words, trace_sentence
 
         words = reads_words(model)
         if words and (sentence is None or data is not None or row):

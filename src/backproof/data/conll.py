@@ -68,36 +68,22 @@ def parse_conll(text, *, source="text", tagged=True, entities=True):
     >>> parse_conll("Museums O\\nin O\\nParis B-place\\n\\nGo O\\n").sentences
     [['Museums', 'in', 'Paris'], ['Go']]
     """
-    sentences, tags, lines = [], [], []
-    columns, first, separator, open_ = None, 0, None, False
+    columns, sentences, tags, lines, inside = _Columns(source, tagged, entities), [], [], [], False
     for number, line in enumerate(text.split("\n"), 1):
         line = line.removesuffix("\r")
         if not line.strip(" \t"):
-            open_ = False
+            inside = False
             continue
-        if separator is None and not _comment_before_all(line):
-            separator = "\t" if "\t" in line else " "
-        cells = _cells(line, separator)
-        if not open_ and line.startswith("#") and (columns is None and separator is None or columns is not None and len(cells) != columns):
+        if not inside and columns.comment(line):
             continue
+        cells = columns.cells(number, line)
         if cells[0] == "-DOCSTART-":
             continue
-        if columns is None:
-            columns, first = len(cells), number
-            if tagged and columns < 2:
-                raise _wrong(source, number, line, "has one column: there is no tag", "a token and its tag, with a tab between")
-        if len(cells) != columns:
-            raise _wrong(source, number, line, f"has {len(cells)} columns; line {first} has {columns}",
-                         f"give every line {columns} columns, {'tabs' if separator == chr(9) else 'spaces'} between them")
-        if not cells[0] or tagged and not cells[-1]:
-            raise _wrong(source, number, line, f"has an empty {'token' if not cells[0] else 'tag'}", "fill it, or leave the line empty")
-        if tagged and entities:
-            _checked_tag(source, number, line, cells[-1])
-        if not open_:
+        if not inside:
             sentences.append([])
             tags.append([])
             lines.append(number)
-            open_ = True
+            inside = True
         sentences[-1].append(cells[0])
         tags[-1].append(cells[-1])
     if not sentences:
@@ -105,30 +91,58 @@ def parse_conll(text, *, source="text", tagged=True, entities=True):
     return Tagged(sentences, tags if tagged else None, lines, source)
 
 
-def _comment_before_all(line):
-    """A line that begins with # before any token: a comment unless it has tabs, or one token and a tag."""
-    if not line.startswith("#") or "\t" in line:
-        return False
-    cells = line.split(" ")
+class _Columns:
+    """How a file separates its columns and how many there are: as its first token's line has them, on every line."""
+
+    def __init__(self, source, tagged, entities):
+        self.source, self.tagged, self.entities = source, tagged, entities
+        self.separator, self.count, self.first = None, None, 0
+
+    def comment(self, line):
+        """Is a line between two sentences a comment? Before the first token, one with tabs, or a token and a tag, is none."""
+        if not line.startswith("#"):
+            return False
+        if self.count is not None:
+            return len(self.split(line)) != self.count
+        cells = line.split(" ")
+        return "\t" not in line and not (len(cells) == 2 and _is_tag(cells[1]))
+
+    def split(self, line):
+        return line.split("\t") if self.separator == "\t" else [cell for cell in line.split(" ") if cell]
+
+    def cells(self, number, line):
+        """The columns of a token's line, checked."""
+        if self.separator is None:
+            self.separator = "\t" if "\t" in line else " "
+        cells = self.split(line)
+        if cells[0] == "-DOCSTART-":
+            return cells
+        if self.count is None:
+            self.count, self.first = len(cells), number
+            if self.tagged and len(cells) < 2:
+                raise self.wrong(number, line, "has one column: there is no tag", "a token and its tag, with a tab between")
+        if len(cells) != self.count:
+            between = "tabs" if self.separator == "\t" else "spaces"
+            raise self.wrong(number, line, f"has {len(cells)} columns; line {self.first} has {self.count}",
+                             f"give every line {self.count} columns, {between} between them")
+        if not cells[0] or self.tagged and not cells[-1]:
+            empty = "tag" if cells[0] else "token"
+            raise self.wrong(number, line, f"has an empty {empty}", "fill it, or leave the line empty")
+        if self.tagged and self.entities and not _is_tag(cells[-1]):
+            raise self.wrong(number, line, f"has the tag {shown(cells[-1])}, which is none of an entity",
+                             "O, or B-, I-, E- or S- and a type, such as B-person")
+        return cells
+
+    def wrong(self, number, line, what, fix):
+        return DataError(f"line {number} {what}", where=f"{shown(self.source, 200)}: {shown(line)}", fix=fix)
+
+
+def _is_tag(text):
     try:
-        return len(cells) != 2 or parse_tag(cells[1]) is None
+        parse_tag(text)
     except DataError:
-        return True
-
-
-def _cells(line, separator):
-    return line.split("\t") if separator == "\t" else [cell for cell in line.split(" ") if cell]
-
-
-def _wrong(source, number, line, what, fix):
-    return DataError(f"line {number} {what}", where=f"{shown(source, 200)}: {shown(line)}", fix=fix)
-
-
-def _checked_tag(source, number, line, tag):
-    try:
-        parse_tag(tag)
-    except DataError as error:
-        raise _wrong(source, number, line, f"has the tag {shown(tag)}, which is none of an entity", error.fix) from None
+        return False
+    return True
 
 
 def conll_text(sentences, *columns):
