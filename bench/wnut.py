@@ -5,8 +5,8 @@ Gives   a Markdown table: entity F1 on dev and test over the seeds, counted by s
         baseline of each word's most frequent tag.
 
 Both have the same numbers of the same words, the same vectors to start from, layers, distributions of initial values, dropout,
-optimizer (lazy Adam on the tables: SparseAdam there), minibatch, epochs at most and rule of stopping: the epoch of the best entity F1
-on dev. Each draws its own initial values, orders and dropout. They take turns, one seed after the other, with one thread each.
+optimizer (lazy Adam on the tables: SparseAdam there), minibatch, epochs at most and rule of stopping: the epoch of the best entity
+F1 on dev. Each draws its own initial values, orders and dropout. They take turns, one seed after the other, with one thread each.
 """
 
 import argparse
@@ -26,8 +26,9 @@ from backproof.estimators import WindowTagger
 from backproof.word_jobs import baseline
 
 PARTS = ("train", "dev", "test")
-SETTINGS = {"window": 5, "channels": ("word", "case"), "hidden_layer_sizes": (100,), "activation": "tanh", "dropout": 0.4, "min_count": 2,
-            "channel_dimensions": 10, "learning_rate_init": 1e-3, "batch_size": 64, "max_iter": 15, "n_iter_no_change": 3, "tol": 1e-4}
+SETTINGS = {"window": 5, "channels": ("word", "case"), "hidden_layer_sizes": (100,), "activation": "tanh", "dropout": 0.4,
+            "min_count": 2, "channel_dimensions": 10, "learning_rate_init": 1e-3, "batch_size": 64, "max_iter": 15,
+            "n_iter_no_change": 3, "tol": 1e-4}
 
 
 def ours(text, vectors, seed, freeze):

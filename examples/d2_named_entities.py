@@ -30,7 +30,8 @@ if __name__ == "__main__":
     print(f"{found['network']}, {found['loss']}: {found['inputs']} inputs")
     print(f"test pairs in the right order: {found['ordered']:.4f}")
     print("nothing learnt from", ", ".join(f"{share:.0%}" for share in found["idle"]), "of the pairs in epochs 1, 10 and 60")
-    print("scores:", ", ".join(f"{word} {score:.2f}" for word, score in found["scores"].items()), f"(yes above {found['threshold']:.2f})")
+    print("scores:", ", ".join(f"{word} {score:.2f}" for word, score in found["scores"].items()),
+          f"(yes above {found['threshold']:.2f})")
     for word, size, share in found["shares"]:
         print(f"  {word:<8} receives {size:.4f}, {share:.0%} of the signal at the score of 'Paris'")
     for unit, windows in enumerate(found["top"]):

@@ -129,7 +129,8 @@ def test_d0_a_linear_classifier_fails_and_the_network_does_not():
 
 def test_d2_a_window_with_an_entity_scores_above_one_without():
     found = example("d2_named_entities").main()
-    assert (found["inputs"], found["loss"]) == (20, "pairwise_margin") and found["network"].endswith("| 8 sigmoid | score: 1 nobias")
+    assert (found["inputs"], found["loss"]) == (20, "pairwise_margin")
+    assert found["network"].endswith("| 8 sigmoid | score: 1 nobias")
     assert found["ordered"] > 0.95
     assert found["idle"][0] < found["idle"][1] < found["idle"][2] == 1
     assert max(found["scores"], key=found["scores"].get) == "Paris" and found["scores"]["Paris"] > found["threshold"]

@@ -26,7 +26,8 @@ app = typer.Typer(name="backproof", no_args_is_help=True, rich_markup_mode=None,
 USAGE, DATA, NO_INPUT, INTERNAL, NO_OUTPUT, INTERRUPTED, CLOSED, TERMINATED = 2, 65, 66, 70, 73, 130, 141, 143
 CODES = [(ModelFileError, DATA), (DataError, DATA), (DtypeError, DATA), (FileProblem, NO_INPUT),
          ((OptionError, SpecError, ExpressionError, ShapeError, RangeError), USAGE)]
-OPTIONS = "vectors|window|channels|scheme|dev|delimiter|encoding|compression|task|epochs|batch_size|learning_rate|patience|validation|test|seed|layers|optimizer|l2"
+OPTIONS = "delimiter|encoding|compression|task|epochs|batch_size|learning_rate|patience|validation|test|seed|layers|optimizer|l2" \
+          "|vectors|window|channels|scheme|dev"
 
 
 def exit_code(error):
@@ -168,7 +169,8 @@ def train(
                                         "iris, breast_cancer, wine, diabetes (./digits is a file)")] = None,
     target: Annotated[str, typer.Option(help="the column to predict; a built-in data set has its own")] = None,
     layers: Annotated[str, typer.Option(help="hidden layers, such as '64 relu | dropout 0.2 | 32 relu'; '' for none")] = "64 relu | 32 relu",
-    task: Annotated[str, typer.Option(help="auto, classification, regression, or tag: entities in a CoNLL file (or the built-in text entities)")] = "auto",
+    task: Annotated[str, typer.Option(help="auto, classification, regression, or tag: entities in a CoNLL file, or in the "
+                                     "built-in text entities")] = "auto",
     epochs: Annotated[int, typer.Option(help="passes over the training rows, at most")] = 200,
     batch_size: Annotated[int, typer.Option(help="rows per update; by default about a hundredth of them, 32 to 128")] = None,
     learning_rate: Annotated[float, typer.Option(help="of the optimizer")] = 1e-3,
@@ -185,11 +187,11 @@ def train(
     cv: Annotated[int, typer.Option(help="measure by cross-validation in so many folds first; 0: not")] = 0,
     time_limit: Annotated[float, typer.Option(help="seconds of training after which the best weights so far are kept")] = None,
     peers: Annotated[bool, typer.Option("--peers/--no-peers", help="measure HistGradientBoosting beside the network")] = True,
-    vectors: Annotated[str, typer.Option(help="tag: word vectors to start from, GloVe or word2vec text, .npz or .safetensors")] = None,
+    vectors: Annotated[str, typer.Option(help="tag: word vectors to start from: GloVe or word2vec text, NPZ, safetensors")] = None,
     freeze_vectors: Annotated[bool, typer.Option("--freeze-vectors", help="tag: leave the word vectors as they are given")] = False,
     dev: Annotated[str, typer.Option(help="tag: a CoNLL file that decides when to stop; nothing of DATA is set aside then")] = None,
     window: Annotated[int, typer.Option(help="tag: words in a window")] = 5,
-    channels: Annotated[str, typer.Option(help="tag: what is looked at of a word: word, form, shape, case, prefixN, suffixN")] = "word,case",
+    channels: Annotated[str, typer.Option(help="tag: what is read of a word: word, form, shape, case, prefixN, suffixN")] = "word,case",
     scheme: Annotated[str, typer.Option(help="tag: BIO or IOBES, what the network learns")] = "BIO",
     delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",
     quiet: Quiet = False, verbose: Verbose = False,
@@ -293,12 +295,15 @@ def predict(
     data: Data,
     out: Annotated[str, typer.Option(help="the CSV file to write; - for stdout")] = "-",
     probabilities: Annotated[bool, typer.Option("--probabilities", help="a column with the probability of each class")] = False,
-    form: Annotated[str, typer.Option("--input", help="of a tagger: conll, text, or auto (text where the name ends in .txt or .md)")] = "auto",
+    form: Annotated[str, typer.Option("--input", help="of a tagger: conll, text or auto: text where it is a .txt")] = "auto",
     force: Force = False,
     delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",
     quiet: Quiet = False, debug: Debug = False,
 ):
-    """Predict for the rows of a table with the columns of training, in any order; others are ignored. A tagger tags CoNLL or raw text."""
+    """Predict for the rows of a table with the columns of training, in any order; others are ignored.
+
+    A tagger of words tags CoNLL files and raw text.
+    """
     talk = Talk(quiet)
     with _answering(debug, talk):
         from .jobs import predict_table
@@ -362,7 +367,7 @@ def trace(
 
         words = reads_words(model)
         if words and (sentence is None or data is not None or row):
-            raise OptionError("a tagger is traced on one sentence", fix='backproof trace model.safetensors --sentence "Museums in Paris are amazing"')
+            raise OptionError("a tagger is traced on one sentence", fix='--sentence "Museums in Paris are amazing"')
         if not words and (sentence is not None or tags is not None or data is None):
             raise OptionError("this model reads tables, not sentences", fix="backproof trace model.safetensors DATA")
         if words:

@@ -104,7 +104,7 @@ def _refuse_unlearnt(training, other):
         for t, tag in enumerate(convert(tags)):
             if tag not in known:
                 raise DataError(f"the tag {shown(tags[t])} of {shown(other.sentences[k][t])} does not occur in training",
-                                where=other.place(k, t), fix="add sentences with it to the training, or give other validation sentences")
+                                where=other.place(k, t), fix="add sentences with it to the training, or give another --dev")
 
 
 # ---------------------------------------------------------------------------------------------------- training
@@ -128,15 +128,17 @@ def train_words(data, settings=None, *, dev=None, vectors=None, out=None, force=
             say(f"{mended} tags were put in order by conlleval's rule (an entity begins with B-)")
         held = parts.get("validation")
         tagger = WindowTagger(
-            settings.window, layers=settings.layers, channels=settings.channels, scheme=settings.scheme, min_count=settings.min_count,
-            dimensions=settings.dimensions, freeze_vectors=settings.freeze_vectors, vectors=vectors, max_iter=settings.epochs, batch_size=settings.batch_size,
-            learning_rate_init=settings.learning_rate, solver=settings.optimizer, l2=settings.l2, random_state=settings.seed,
+            settings.window, layers=settings.layers, channels=settings.channels, scheme=settings.scheme,
+            min_count=settings.min_count, dimensions=settings.dimensions, freeze_vectors=settings.freeze_vectors, vectors=vectors,
+            max_iter=settings.epochs, batch_size=settings.batch_size, learning_rate_init=settings.learning_rate,
+            solver=settings.optimizer, l2=settings.l2, random_state=settings.seed,
             early_stopping=held is not None and settings.patience is not None, n_iter_no_change=settings.patience or 1)
         tagger._watching = _Start(tagger, say, progress, parts["training"])
         interrupted = False
         with _one_thread():
             try:
-                tagger.fit(parts["training"].sentences, parts["training"].tags, eval_set=None if held is None else (held.sentences, held.tags))
+                tagger.fit(parts["training"].sentences, parts["training"].tags,
+                           eval_set=None if held is None else (held.sentences, held.tags))
             except KeyboardInterrupt:
                 if not hasattr(tagger, "model_"):
                     raise
@@ -160,7 +162,8 @@ class _Start:
     def __iter__(self):
         tagger, model = self.tagger, self.tagger.model_
         unknown = tagger.coder_.unknown(self.text.sentences)
-        self.say(f"{self.text.tokens:,} tokens in {len(self.text.sentences):,} sentences; {len(tagger.coder_.vocabularies[0]):,} words, "
+        words = len(tagger.coder_.vocabularies[0])
+        self.say(f"{self.text.tokens:,} tokens in {len(self.text.sentences):,} sentences; {words:,} words, "
                  f"{unknown:.1%} of the tokens unknown; {len(tagger.classes_)} tags")
         self.say(f"network {model.network.spec}, {model.network.count:,} parameters; minibatches of {tagger.batch_size}")
         error = checked_gradients(tagger, self.text.sentences)

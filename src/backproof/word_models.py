@@ -42,7 +42,7 @@ def _sentences(data, form):
         text = entities("test")
         return text.sentences, text.tags
     content = decoded(read_regular(data, limit=LIMIT), data)
-    if form == "text" or form == "auto" and str(data).lower().endswith((".txt", ".md")):
+    if form == "text" or form == "auto" and str(data).lower().endswith(".txt"):
         found = tokenize(content)
         if not found:
             raise DataError("there is no word in it", where=str(data), fix="give text")
@@ -76,7 +76,8 @@ def predict_words(model, data, *, out="-", probabilities=False, form="auto", for
     if out != "-":
         _refuse_same(out, data, model)
         if os.path.lexists(out) and not force:
-            raise OutputProblem(f"{shown(str(out), 200)} exists", fix="another --out, or --force to replace it", state="nothing was written")
+            raise OutputProblem(f"{shown(str(out), 200)} exists", fix="another --out, or --force to replace it",
+                                state="nothing was written")
     sentences, tags = _sentences(data, form)
     with _one_thread():
         predicted = tagger.predict(sentences)
@@ -84,7 +85,8 @@ def predict_words(model, data, *, out="-", probabilities=False, form="auto", for
         if probabilities:
             if tagger.loss != "cross_entropy":
                 raise OptionError(f"this tagger learnt by {tagger.loss}: it has no probabilities", fix="leave --probabilities out")
-            columns.append([[format(p, ".4f") for p in part.max(axis=1)] if len(part) else [] for part in tagger.predict_proba(sentences)])
+            likeliest = [part.max(axis=1, initial=0) for part in tagger.predict_proba(sentences)]
+            columns.append([[format(p, ".4f") for p in part] for part in likeliest])
     text = conll_text(sentences, *columns)
     if out == "-":
         sys.stdout.write(text)
@@ -119,7 +121,8 @@ def evaluation_text(found):
     rows = [["type", "precision", "recall", "F1", "support", "predicted"]]
     for kind, scores in [*found["types"].items(), ("all", found["overall"])]:
         name = shown(kind, 40)[1:-1] if len(kind) <= 40 else shown(kind, 40)
-        rows.append([name, *(f"{scores[key]:.4f}" for key in ("precision", "recall", "f1")), f"{scores['support']:,}", f"{scores['predicted']:,}"])
+        rows.append([name, *(f"{scores[key]:.4f}" for key in ("precision", "recall", "f1")), f"{scores['support']:,}",
+                     f"{scores['predicted']:,}"])
     widths = [max(low, *(len(row[j]) for row in rows)) for j, low in enumerate((18, 9, 6, 6, 7, 9))]
     lines = ["  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]) for row in rows]
     return "\n".join([*lines, f"{found['sentences']:,} sentences, {found['tokens']:,} tokens, "

@@ -13,7 +13,8 @@ def written(tmp_path, content, name="a.conll"):
 
 
 def test_tabs_blank_lines_comments_and_documents():
-    text = parse_conll("# a comment\n-DOCSTART-\t-X-\tO\n\nMuseums\tNNS\tO\nin\tIN\tO\r\nParis\tNN\tB-place\n\t\n \n# text = Go\nGo\tVB\tO\n")
+    text = parse_conll("# a comment\n-DOCSTART-\t-X-\tO\n\nMuseums\tNNS\tO\nin\tIN\tO\r\nParis\tNN\tB-place\n\t\n \n"
+                       "# text = Go\nGo\tVB\tO\n")
     assert text.sentences == [["Museums", "in", "Paris"], ["Go"]]
     assert text.tags == [["O", "O", "B-place"], ["O"]]
     assert text.lines == [4, 10] and text.tokens == 4

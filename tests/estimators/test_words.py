@@ -21,7 +21,8 @@ QUICK = {"hidden_layer_sizes": 20, "dimensions": 10, "learning_rate_init": 0.01,
 
 @pytest.fixture(scope="module")
 def tagger():
-    return WindowTagger(max_iter=15, **QUICK).fit(TRAINING.sentences, TRAINING.tags, eval_set=(VALIDATION.sentences, VALIDATION.tags))
+    return WindowTagger(max_iter=15, **QUICK).fit(TRAINING.sentences, TRAINING.tags,
+                                                  eval_set=(VALIDATION.sentences, VALIDATION.tags))
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,8 @@ def test_the_scorer_is_the_article_s_network(scorer):
     assert network.spec.endswith("| 8 tanh | score: 1 nobias") and network.loss.text() == "pairwise_margin"
     assert all(0 <= share <= 1 for share in scorer.model_.history["idle"])
     assert scorer.model_.history["idle"][-1] > scorer.model_.history["idle"][0]
-    assert WindowScorer(margin=2.0, max_iter=1, **QUICK).fit(TRAINING.sentences, TRAINING.tags).network_.loss.text() == "pairwise_margin(margin=2.0)"
+    wider = WindowScorer(margin=2.0, max_iter=1, **QUICK).fit(TRAINING.sentences, TRAINING.tags)
+    assert wider.network_.loss.text() == "pairwise_margin(margin=2.0)"
 
 
 def test_a_score_does_not_depend_on_the_window_beside_it(scorer):
@@ -81,7 +83,8 @@ def test_equal_seeds_give_equal_bits_and_others_do_not(tagger):
 
 
 def test_the_gradients_of_a_tagger_pass_the_check():
-    made = WindowTagger(max_iter=1, **{**QUICK, "dimensions": 3, "hidden_layer_sizes": 4}).fit(TRAINING.sentences[:4], TRAINING.tags[:4])
+    made = WindowTagger(max_iter=1, **{**QUICK, "dimensions": 3, "hidden_layer_sizes": 4})
+    made.fit(TRAINING.sentences[:4], TRAINING.tags[:4])
     model = made.network_.build(seed=1, dtype="float64")
     ids, y = made._ids(TRAINING.sentences[:2]), made._encode(TRAINING.tags[:2])
     assert check_gradients(model, ids, y, seed=0).verdict == "pass"
@@ -138,7 +141,8 @@ def test_frozen_vectors_stay_and_the_rest_learns():
 
 
 def test_every_channel_has_a_table_of_its_own():
-    made = WindowTagger(max_iter=1, channels=("word", "case", "suffix2"), channel_dimensions=3, **QUICK).fit(TRAINING.sentences, TRAINING.tags)
+    made = WindowTagger(max_iter=1, channels=("word", "case", "suffix2"), channel_dimensions=3, **QUICK)
+    made.fit(TRAINING.sentences, TRAINING.tags)
     shapes = {p.name: p.shape for p in made.network_.parameters if p.kind == "table"}
     assert list(shapes) == ["word.E", "case.E", "suffix2.E"] and [d for _, d in shapes.values()] == [10, 3, 3]
     ids = made._ids([["Ada", "lives"]])
@@ -285,9 +289,9 @@ def test_unusable_data_are_told(X, y, message):
 @pytest.mark.parametrize("options, message", [
     ({"window": 4}, "window must be an odd whole number"), ({"loss": "hinge"}, "loss must be cross_entropy or multiclass_margin"),
     ({"min_count": 0}, "min_count must be a whole number"), ({"scheme": "IOB"}, "scheme must be BIO or IOBES"),
-    ({"solver": "adma"}, "solver must be one of"), ({"l2": -1}, "l2 must be a number"), ({"dropout": (0.1, 0.2)}, "2 rates for 1 hidden"),
-    ({"vectors": 3}, "vectors must be a path, WordVectors or None"), ({"channels": ("case",), "vectors": WordVectors(["a"], np.ones((1, 10)))},
-                                                                     "the first channel is"),
+    ({"solver": "adma"}, "solver must be one of"), ({"l2": -1}, "l2 must be a number"),
+    ({"dropout": (0.1, 0.2)}, "2 rates for 1 hidden"), ({"vectors": 3}, "vectors must be a path, WordVectors or None"),
+    ({"channels": ("case",), "vectors": WordVectors(["a"], np.ones((1, 10)))}, "the first channel is"),
 ])
 def test_unusable_options_are_told(options, message):
     with pytest.raises(OptionError, match=message):

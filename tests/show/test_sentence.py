@@ -11,7 +11,8 @@ import pytest
 from backproof.data.entities import entities
 from backproof.estimators import WindowScorer, WindowTagger
 
-HOSTILE = ['<script>document.title="owned"</script>', '"><img src=x onerror=alert(1)>', "javascript:alert(1)", "</script><!--", "\u202eevil\u2028"]
+HOSTILE = ['<script>document.title="owned"</script>', '"><img src=x onerror=alert(1)>', "javascript:alert(1)", "</script><!--",
+           "\u202eevil\u2028"]
 WORDS = "Museums in Paris are amazing".split()
 QUICK = {"hidden_layer_sizes": (8, 6), "dimensions": 4, "learning_rate_init": 0.01, "random_state": 0, "min_count": 1}
 
@@ -96,7 +97,8 @@ def test_words_are_escaped_in_the_text(tagger):
     assert "<img" not in page and page.count("</script>") == 3 and "\u2028" not in page and "\u202e" not in page
 
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @pytest.fixture(scope="module")

@@ -119,9 +119,11 @@ def _counted_by():
     try:
         from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
     except ImportError:
-        raise EngineError("the package seqeval, which counts entities, is not installed", fix="pip install 'backproof[words]'") from None
+        raise EngineError("the package seqeval, which counts entities, is not installed",
+                          fix="pip install 'backproof[words]'") from None
     return precision_recall_fscore_support
 
 
 def _scores(precision, recall, f1, support, predicted):
-    return {"precision": float(precision), "recall": float(recall), "f1": float(f1), "support": int(support), "predicted": int(predicted)}
+    return {"precision": float(precision), "recall": float(recall), "f1": float(f1), "support": int(support),
+            "predicted": int(predicted)}

@@ -45,7 +45,7 @@ class WordVectors:
     def __post_init__(self):
         words, vectors = list(self.words), np.asarray(self.vectors)
         if vectors.ndim != 2 or len(words) != len(vectors) or not vectors.size or vectors.dtype.kind not in "fiu":
-            raise DataError(f"{len(words)} words and vectors of shape {vectors.shape} and dtype {vectors.dtype} do not fit together",
+            raise DataError(f"{len(words)} words and vectors of shape {vectors.shape} and dtype {vectors.dtype} do not fit",
                             fix="one row of numbers for each word")
         for k, word in enumerate(words):
             if not isinstance(word, str) or not word:
@@ -144,7 +144,8 @@ def read_vectors(path, *, words=None, limit=None, dimensions=None):
         elif begin[8:10] == b'{"' or begin[8:9] == b"{":
             found = _from_safetensors(path, where)
         elif kind_of_file(begin) is not None:
-            raise DataError(f"this is a {kind_of_file(begin)} file", where=where, fix="unpack or convert it first: text, NPZ or safetensors")
+            raise DataError(f"this is a {kind_of_file(begin)} file", where=where,
+                            fix="unpack or convert it first: text, NPZ or safetensors")
         else:
             return _checked(_from_text(file, where, words, limit, dimensions), dimensions, where)
     kept = [k for k, word in enumerate(found.words) if words is None or word in words][:limit]
@@ -241,7 +242,8 @@ def _from_npz(file, where):
         file.seek(0)
         with np.load(file, allow_pickle=False) as found:
             if not {"words", "vectors"} <= set(found.files):
-                raise DataError(f"the file has {listed(found.files)}", where=where, fix="np.savez(path, words=words, vectors=vectors)")
+                raise DataError(f"the file has {listed(found.files)}", where=where,
+                                fix="np.savez(path, words=words, vectors=vectors)")
             words, vectors = found["words"], found["vectors"]
     except (ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile, NotImplementedError) as error:
         if isinstance(error, DataError):
@@ -264,7 +266,8 @@ def _from_safetensors(path, where):
     except (SafetensorError, ValueError, RecursionError) as error:
         raise DataError(f"the safetensors file cannot be read: {error}", where=where, fix="fetch or save it again") from None
     if "vectors" not in tensors or not isinstance(words, list):
-        raise DataError(f"the file has the tensors {listed(tensors)}" + ("" if isinstance(words, list) else " and no words"), where=where,
+        without = "" if isinstance(words, list) else " and no words"
+        raise DataError(f"the file has the tensors {listed(tensors)}{without}", where=where,
                         fix="a tensor 'vectors', and the metadata 'words': the words as JSON")
     dtypes = {"F64": np.float64, "F32": np.float32, "F16": np.float16}
     one = tensors["vectors"]

@@ -44,7 +44,8 @@ def sentence_trace(model, network, ids, tokens, words, tags, *, loss, **about):
     signals["score"] = Signal(scores.T.copy(), signals["score"].deltas, signals["score"].e)
     shaped = {m: Signal(s.value, s.deltas, _by_position(s.e, network).reshape(k, t, len(words[0]), -1)) for m, s in signals.items()}
     hidden = [(name, values[name]) for name in a if name not in (output, e)]
-    return SentenceTrace(tokens=list(tokens), tags=list(tags), window=words, outputs=values[output], e=_by_position(values[e], network),
+    return SentenceTrace(tokens=list(tokens), tags=list(tags), window=words, outputs=values[output],
+                         e=_by_position(values[e], network),
                          units=hidden, signals=shaped, **about)
 
 
@@ -52,7 +53,8 @@ def _by_position(e, network):
     """(n, p, d) from the features of the windows: at each position the vectors of all channels, one after another."""
     windows = getattr(network.layers[0], "layers", network.layers[:1])
     ends = np.cumsum([window.size * window.embedding for window in windows])
-    return np.concatenate([part.reshape(len(e), window.size, -1) for part, window in zip(np.split(e, ends[:-1], axis=1), windows)], axis=2)
+    return np.concatenate([part.reshape(len(e), window.size, -1) for part, window in zip(np.split(e, ends[:-1], axis=1), windows)],
+                          axis=2)
 
 
 def _run(model, system, names, ids, **more):
@@ -71,5 +73,6 @@ def _signal(model, derived, value, z, e, ids, tags, shape):
         if name in adjoints:
             deltas.append((adjoints[name], found[adjoints[name]].reshape(*shape, -1)))
     if len(deltas) < len(z):                                             # the seed: 1 at the score that is followed
-        deltas.append((f"delta of {z[-1]}", np.broadcast_to(np.eye(shape[0], dtype=model.dtype)[:, None], (*shape, shape[0])).copy()))
+        ones = np.eye(shape[0], dtype=model.dtype)[:, None]
+        deltas.append((f"delta of {z[-1]}", np.broadcast_to(ones, (*shape, shape[0])).copy()))
     return Signal(found[value].reshape(shape) if value else np.zeros(shape), deltas, found[adjoints[e]])

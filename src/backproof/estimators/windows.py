@@ -28,6 +28,7 @@ from .rules import Tolerance
 __all__ = ["KEY", "OWN", "Windows"]
 
 KEY = "words"                       # what travels in the model file beside the network, under this key
+UNKEPT = ("vectors", "random_state", "engine", "threads", "verbose")       # options of a run, not of the model
 DIMENSIONS = 50                     # of vectors that are not given
 LEFT_OUT = ("alpha", "learning_rate", "power_t", "shuffle", "warm_start", "momentum", "nesterovs_momentum", "beta_1", "beta_2",
             "epsilon", "max_fun", "out_activation", "layer_norm", "initial", "weight_decay", "warm_up")
@@ -45,14 +46,16 @@ def _own(default, allowed, meaning):
 
 OWN = {
     **dict.fromkeys(LEFT_OUT),
-    "window": _own(5, (lambda v: _whole(1)[0](v) and v % 2 == 1, "an odd whole number"), "words in a window, the middle one and its neighbours"),
+    "window": _own(5, (lambda v: _whole(1)[0](v) and v % 2 == 1, "an odd whole number"),
+                   "words in a window, the middle one and its neighbours"),
     "channels": _own(("word", "case"), (lambda v: True, "names of channels"), "what is looked at of each word: word, form, shape, "
                      "case, prefixN, suffixN"),
     "vectors": _own(None, (lambda v: v is None or isinstance(v, (str, os.PathLike, WordVectors)), "a path, WordVectors or None"),
                     "word vectors to start from; None: drawn"),
     "dimensions": _own(None, _whole(1, none=True), f"of the first channel's vectors; None: those of the vectors, or {DIMENSIONS}"),
     "channel_dimensions": _own(10, _whole(1), "of the vectors of every channel but the first"),
-    "freeze_vectors": _own(False, (lambda v: isinstance(v, (bool, np.bool_)), "True or False"), "the vectors of the first channel stay as given"),
+    "freeze_vectors": _own(False, (lambda v: isinstance(v, (bool, np.bool_)), "True or False"),
+                           "the vectors of the first channel stay as given"),
     "min_count": _own(2, _whole(1), "words seen less often are unknown ones, unless they have a vector"),
     "hidden_layer_sizes": Parameter((100,), PARAMETERS["hidden_layer_sizes"].allowed, PARAMETERS["hidden_layer_sizes"].wanted,
                                     "units of each hidden layer"),
@@ -60,12 +63,16 @@ OWN = {
     "batch_size": _own(64, _whole(1), "windows per update"),
     "max_iter": _own(20, _whole(1), "epochs at most"),
     "n_iter_no_change": _own(5, _whole(1), "epochs without a better validation score before it stops"),
-    "tol": _own(1e-4, (lambda v: isinstance(v, (int, float)) and v >= 0, "a number of at least 0"), "an improvement by less does not count"),
-    "layers": _own(None, (lambda v: v is None or isinstance(v, str), "a spec or None"), "hidden layers as a spec, '100 tanh | dropout 0.2'; "
+    "tol": _own(1e-4, (lambda v: isinstance(v, (int, float)) and v >= 0, "a number of at least 0"),
+                "an improvement by less does not count"),
+    "layers": _own(None, (lambda v: v is None or isinstance(v, str), "a spec or None"),
+                   "hidden layers as a spec, '100 tanh | dropout 0.2'; "
                    "replaces hidden_layer_sizes, activation and dropout"),
-    "solver": _own("adam", (lambda v: isinstance(v, Optimizer) or v in OPTIMIZERS, f"one of {', '.join(OPTIMIZERS)}, or an Optimizer"),
+    "solver": _own("adam", (lambda v: isinstance(v, Optimizer) or v in OPTIMIZERS,
+                            f"one of {', '.join(OPTIMIZERS)}, or an Optimizer"),
                    "what updates the weights and the vectors"),
-    "l2": _own(0.0, (lambda v: isinstance(v, (int, float)) and v >= 0, "a number of at least 0"), "λ/2 ΣW² over weights and vectors"),
+    "l2": _own(0.0, (lambda v: isinstance(v, (int, float)) and v >= 0, "a number of at least 0"),
+               "λ/2 ΣW² over weights and vectors"),
 }
 
 
@@ -147,7 +154,8 @@ class Windows(BaseEstimator):
 
     def _train(self, run, validate):
         """``run(arguments of Model.fit or train)`` by the estimator's options, watched after every epoch."""
-        options = Options(self.max_iter, self.batch_size, float(self.learning_rate_init), clip_norm=self.clip_norm, clip_value=self.clip_value)
+        options = Options(self.max_iter, self.batch_size, float(self.learning_rate_init), clip_norm=self.clip_norm,
+                          clip_value=self.clip_value)
         stopping = Tolerance(self.tol, self.n_iter_no_change, score=True) if self.early_stopping else None
         optimizer = self.solver if isinstance(self.solver, Optimizer) else OPTIMIZERS[self.solver]
         callbacks = [self._say] if self.verbose else []
@@ -202,7 +210,8 @@ class Windows(BaseEstimator):
         word = channel(self.coder_.channels[0])(word)
         if word not in self.coder_.vocabularies[0]:
             close = nearest(word, self.coder_.vocabularies[0].symbols[2:])
-            raise DataError(f"{word!r} is not among the words of training", fix=f"did you mean {close!r}?" if close else "another word")
+            raise DataError(f"{word!r} is not among the words of training",
+                            fix=f"did you mean {close!r}?" if close else "another word")
         return (self.initial_vectors_ if before else self.vectors_).nearest(word, count)
 
     def top_windows(self, unit, X, count=10, layer=1):
@@ -259,7 +268,8 @@ class Windows(BaseEstimator):
                  "title": title or " ".join(tokens)[:200]}
         network, names, loss = self._single()
         derivation = network.derive()
-        return sentence_trace(self.model_, network, self._ids([tokens]), tokens, [self._words_around(tokens, t) for t in range(len(tokens))],
+        return sentence_trace(self.model_, network, self._ids([tokens]), tokens,
+                              [self._words_around(tokens, t) for t in range(len(tokens))],
                               names, loss=loss, formulas=derivation.to_html(), **about)
 
     def derive(self, *args, **options):
@@ -282,7 +292,7 @@ class Windows(BaseEstimator):
         plain = {}
         for name, value in self.get_params(deep=False).items():
             value = list(value) if isinstance(value, tuple) else value
-            if name not in ("vectors", "random_state", "engine", "threads", "verbose") and isinstance(value, (str, int, float, list, dict)):
+            if name not in UNKEPT and isinstance(value, (str, int, float, list, dict)):
                 plain[name] = value
         return plain
 
@@ -302,7 +312,8 @@ class Windows(BaseEstimator):
         """The estimator of a model that was loaded from a path."""
         where = str(path)
         if KEY not in model.extra:
-            raise ModelFileError("this model does not read words", where=where, fix="load it with Model.load, or predict with its table")
+            raise ModelFileError("this model does not read words", where=where,
+                                 fix="load it with Model.load, or predict with its table")
         try:
             state = json.loads(model.extra[KEY])
             made = next((c for c in (cls, *cls.__subclasses__()) if c.__name__ == state["estimator"]), None)

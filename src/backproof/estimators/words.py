@@ -61,7 +61,8 @@ def _has_probabilities(estimator):
     **OWN,
     "loss": Parameter("cross_entropy", lambda v: v in ("cross_entropy", "multiclass_margin"), "cross_entropy or multiclass_margin",
                       "of a token's tag"),
-    "scheme": Parameter("BIO", lambda v: v in ("BIO", "IOBES"), "BIO or IOBES", "what the network learns; answers have the scheme of y"),
+    "scheme": Parameter("BIO", lambda v: v in ("BIO", "IOBES"), "BIO or IOBES",
+                        "what the network learns; answers have the scheme of y"),
     "class_weight": Parameter(None, lambda v: v is None or v == "balanced" or isinstance(v, dict), "None, 'balanced' or a dict",
                               "weights by tag or by type: {'O': 0.5, 'person': 2}"),
 })
@@ -102,7 +103,8 @@ class WindowTagger(Windows):
         y = [convert(tags, self.scheme) for tags in y]
         self.classes_ = np.array(sorted({tag for tags in y for tag in tags}, key=lambda tag: (tag != "O", tag[2:], tag[:1])))
         if len(self.classes_) < 2:
-            raise DataError(f"every token is tagged {shown(str(self.classes_[0]))}: there is nothing to learn", fix="give sentences with entities")
+            raise DataError(f"every token is tagged {shown(str(self.classes_[0]))}: there is nothing to learn",
+                            fix="give sentences with entities")
         self._start(X)
         fed = feeds(self.model_.network, self.model_.dtype, self._ids(X), self._encode(y), self._token_weights(X, y, weights))
         self._train(lambda **how: self.model_.train(fed, how.pop("optimizer"), how.pop("options"), **how), self._validation(held))
@@ -112,7 +114,8 @@ class WindowTagger(Windows):
     def _sentence_weights(sample_weight, n):
         weights = np.asarray(sample_weight, np.float64)
         if weights.shape != (n,) or not (np.isfinite(weights) & (weights >= 0)).all() or not weights.any():
-            raise DataError(f"sample_weight of shape {weights.shape} for {n} sentences", fix="a number of at least 0 for each, not all 0")
+            raise DataError(f"sample_weight of shape {weights.shape} for {n} sentences",
+                            fix="a number of at least 0 for each, not all 0")
         return weights
 
     def _token_weights(self, X, y, weights):
@@ -127,7 +130,8 @@ class WindowTagger(Windows):
             known = {*self.classes_.tolist(), *(tag[2:] for tag in self.classes_.tolist() if tag != "O")}
             odd = [key for key in self.class_weight if key not in known]
             if odd:
-                raise OptionError(f"class_weight has {shown(odd[0])}, which is neither a tag nor a type here", fix=f"one of {listed(sorted(known), 20)}")
+                raise OptionError(f"class_weight has {shown(odd[0])}, which is neither a tag nor a type here",
+                                  fix=f"one of {listed(sorted(known), 20)}")
             found = found * [self.class_weight.get(tag, self.class_weight.get(tag[2:], 1.0)) for tag in tags]
         return found
 
@@ -194,7 +198,8 @@ class WindowTagger(Windows):
         predicted = self.predict(X)
         strange = sorted({k for tags in y for k, *_ in spans(tags)} - {tag[2:] for tag in self.classes_.tolist()})
         if strange:
-            warnings.warn(f"the types {listed(strange)} do not occur in training: every such entity counts as missed", DataWarning, stacklevel=2)
+            warnings.warn(f"the types {listed(strange)} do not occur in training: every such entity counts as missed", DataWarning,
+                          stacklevel=2)
         return score_entities(y, predicted)
 
     def _labels(self, tokens):
@@ -225,7 +230,8 @@ class WindowTagger(Windows):
 @parameters("window", "hidden_layer_sizes", "activation", **{
     **OWN,
     "early_stopping": None, "validation_fraction": None, "n_iter_no_change": None, "tol": None,
-    "hidden_layer_sizes": Parameter((8,), OWN["hidden_layer_sizes"].allowed, OWN["hidden_layer_sizes"].wanted, "units of each hidden layer"),
+    "hidden_layer_sizes": Parameter((8,), OWN["hidden_layer_sizes"].allowed, OWN["hidden_layer_sizes"].wanted,
+                                    "units of each hidden layer"),
     "margin": Parameter(1.0, lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and v > 0, "a number above 0",
                         "Δ: how far a true window's score shall lie above a corrupt one's"),
     "loss": Parameter("pairwise_margin", lambda v: v in ("pairwise_margin", "pairwise_difference"),
@@ -234,8 +240,8 @@ class WindowTagger(Windows):
 class WindowScorer(Windows):
     """The scorer of article D: is the middle word of a window (part of) an entity? s = Uᵀ f(Wx + b), trained by max-margin.
 
-    Each window with an entity in its middle is paired with a corrupt one, a window of the same text without, drawn anew in every epoch;
-    J = max(0, Δ + s_c − s), so that a pair far enough apart teaches nothing.
+    Each window with an entity in its middle is paired with a corrupt one, a window of the same text without, drawn anew in every
+    epoch; J = max(0, Δ + s_c − s), so that a pair far enough apart teaches nothing.
 
     Parameters ([default])
     {parameters}
@@ -266,8 +272,8 @@ class WindowScorer(Windows):
         return self
 
     def _run(self, pairs, *, optimizer, options, validate, stopping, callbacks):
-        self.model_.fit(pairs, epochs=options.epochs, batch_size=options.batch_size, optimizer=optimizer,
-                        learning_rate=options.learning_rate, clip_norm=options.clip_norm, clip_value=options.clip_value, callbacks=callbacks)
+        self.model_.fit(pairs, epochs=options.epochs, batch_size=options.batch_size, optimizer=optimizer, callbacks=callbacks,
+                        learning_rate=options.learning_rate, clip_norm=options.clip_norm, clip_value=options.clip_value)
 
     def _inside(self, X, y):
         return np.array([tag != "O" for tags in as_tags(X, y) for tag in tags])
@@ -304,7 +310,8 @@ class WindowScorer(Windows):
         X = as_sentences(X)
         inside = self._inside(X, y)
         if inside.all() or not inside.any():
-            raise DataError("there are no pairs: every token is " + ("inside" if inside.all() else "outside"), fix="sentences with entities")
+            raise DataError("there are no pairs: every token is " + ("inside" if inside.all() else "outside"),
+                            fix="sentences with entities")
         return float(roc_auc_score(inside, np.concatenate(self.decision_function(X))))
 
     def _labels(self, tokens):

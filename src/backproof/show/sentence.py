@@ -59,7 +59,8 @@ class SentenceTrace:
         """
         g = self.signals[mode].e[self.tags.index(tag), token]
         sizes = np.linalg.norm(g, axis=1)
-        return [(word, float(size), float(size / sizes.sum()) if sizes.sum() else 0.0) for word, size in zip(self.window[token], sizes)]
+        parts = sizes / sizes.sum() if sizes.sum() else sizes
+        return list(zip(self.window[token], sizes.tolist(), parts.tolist()))
 
     def _repr_html_(self):
         return framed(self.to_html())
