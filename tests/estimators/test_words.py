@@ -303,6 +303,14 @@ def test_vectors_of_another_dimension_are_told():
         WindowTagger(vectors=WordVectors(["a"], np.ones((1, 3))), **QUICK).fit(TRAINING.sentences, TRAINING.tags)
 
 
+def test_more_words_than_a_file_holds_are_refused_before_training(monkeypatch):
+    from backproof.estimators import windows
+
+    monkeypatch.setattr(windows, "WORDS", 500)
+    with pytest.raises(DataError, match="a model file holds 500 bytes of them"):
+        WindowTagger(**QUICK).fit(TRAINING.sentences, TRAINING.tags)
+
+
 def test_validation_tags_without_training_are_told():
     with pytest.raises(DataError, match="the tag 'B-animal' does not occur in training\n  in   eval_set, sentence 0, token 1"):
         WindowTagger(**QUICK).fit(TRAINING.sentences, TRAINING.tags, eval_set=([["A", "cat"]], [["O", "B-animal"]]))

@@ -48,6 +48,14 @@ def test_the_signals_of_the_loss_are_the_model_s(tagger):
     assert np.allclose(trace.outputs, model.predict(ids)) and np.allclose(trace.units[0][1], model.values(ids, y, "a2")["a2"])
 
 
+def test_every_delta_stands_beside_the_activation_of_its_layer():
+    text = entities()
+    made = WindowTagger(layers="8 relu | dropout 0.2 | layer_norm | 6 gelu", max_iter=1, dimensions=4, random_state=0)
+    trace = made.fit(text.sentences, text.tags).trace(WORDS)
+    assert [name for name, _ in trace.units] == ["a2", "a4"]
+    assert [name for name, _ in trace.signals["loss"].deltas] == ["delta2", "delta4", "delta5"]
+
+
 @pytest.mark.parametrize("mode", ["loss", "score"])
 def test_the_signals_are_derivatives(tagger, mode):
     """A forward pass of NumPy's own, with the complex step."""

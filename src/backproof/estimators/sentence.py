@@ -5,6 +5,8 @@ Gives   a SentenceTrace. The signals are run from derived equations: those of E 
         those of one score, where a signal of 1 begins at the score and is shared out downwards (article D, error sharing).
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..calculus import SAMPLE, Variable, one_hot
@@ -21,32 +23,26 @@ def sentence_trace(model, network, ids, tokens, words, tags, *, loss, **about):
     Parameters  network  of one window at a time (a pairwise loss compares two), with the parameters of ``model``
                 ids      (t, C); words: (t, p) around each; tags: the names of the outputs; loss: follow E for every tag, too
     """
-    first = next(iter(network.shapes))[0]
-    forward = [e for e in network.system()]
-    e = [q.name for q in forward if q.layer == first][-1]
-    z = [q.name for q in forward if q.role == "pre_activation"]
-    a = [q.name for q in forward if q.role == "activation" and q.layer != first and "prediction" not in q.name]
-    output = network.system().resolve("prediction")
-    names, k, t = [e, *a, z[-1], output], len(tags), len(tokens)
-    every = np.repeat(np.arange(k), t)                                  # each token with each tag in turn
-    repeated = np.tile(ids, (k, 1))
-    values = _run(model, network.system(), [n for n in dict.fromkeys(names)], ids)
+    system, first = network.system(), network.shapes[0][0]
+    e = [q.name for q in system if q.layer == first][-1]
+    z = [q.name for q in system if q.role == "pre_activation"]
+    last = {q.layer: q.name for q in system if q.role == "activation"}
+    a = [last[system[name].layer] for name in z[:-1]]                               # beside its z, layer by layer
+    output = system.resolve("prediction")
+    values = _run(model, system, list(dict.fromkeys([e, *a, z[-1], output])), ids)
+    asked = _Asked(model, ids, len(tags), z, e)
     signals = {}
     if loss:
-        derived = network.gradient_system(target="class")
-        signals["loss"] = _signal(model, derived, "E", z, e, repeated, every, (k, t))
-    system = network.system().restricted([z[-1]])
-    unit = system[z[-1]].axes[-1]
-    seed = one_hot(Variable("y", (SAMPLE,), "target", integer=True), unit)
-    derived = sweep(system, {z[-1]: seed}, [e, *z[:-1]], mean_over=SAMPLE)
-    signals["score"] = _signal(model, derived, None, z, e, repeated, every, (k, t))
-    scores = values[z[-1]]
-    signals["score"] = Signal(scores.T.copy(), signals["score"].deltas, signals["score"].e)
-    shaped = {m: Signal(s.value, s.deltas, _by_position(s.e, network).reshape(k, t, len(words[0]), -1)) for m, s in signals.items()}
-    hidden = [(name, values[name]) for name in a if name not in (output, e)]
+        signals["loss"] = asked.signal(network.gradient_system(target="class"), "E")
+    top = system.restricted([z[-1]])
+    seed = one_hot(Variable("y", (SAMPLE,), "target", integer=True), top[z[-1]].axes[-1])
+    signals["score"] = asked.signal(sweep(top, {z[-1]: seed}, [e, *z[:-1]], mean_over=SAMPLE), None)
+    signals["score"] = replace(signals["score"], value=np.ascontiguousarray(values[z[-1]].T))
+    shape = (len(tags), len(tokens), len(words[0]), -1)
+    signals = {mode: replace(s, e=_by_position(s.e, network).reshape(shape)) for mode, s in signals.items()}
     return SentenceTrace(tokens=list(tokens), tags=list(tags), window=words, outputs=values[output],
                          e=_by_position(values[e], network),
-                         units=hidden, signals=shaped, **about)
+                         units=[(name, values[name]) for name in a], signals=signals, **about)
 
 
 def _by_position(e, network):
@@ -64,15 +60,19 @@ def _run(model, system, names, ids, **more):
     return model.engine.Run(program, {**arrays, **stored}, model.dtype).outputs()
 
 
-def _signal(model, derived, value, z, e, ids, tags, shape):
-    """The Signal of derived equations; an error signal that is a plain number or a variable is put in by itself."""
-    adjoints = {name: derived.adjoints[name] for name in (*z, e) if name in derived.adjoints}
-    found = _run(model, derived.system, [*([value] if value else []), *adjoints.values()], ids, y=tags)
-    deltas = []
-    for name in z:
-        if name in adjoints:
-            deltas.append((adjoints[name], found[adjoints[name]].reshape(*shape, -1)))
-    if len(deltas) < len(z):                                             # the seed: 1 at the score that is followed
-        ones = np.eye(shape[0], dtype=model.dtype)[:, None]
-        deltas.append((f"delta of {z[-1]}", np.broadcast_to(ones, (*shape, shape[0])).copy()))
-    return Signal(found[value].reshape(shape) if value else np.zeros(shape), deltas, found[adjoints[e]])
+class _Asked:
+    """The tokens of a sentence, each with every tag that may be asked about in turn."""
+
+    def __init__(self, model, ids, tags, z, e):
+        self.model, self.z, self.e, self.shape = model, z, e, (tags, len(ids))
+        self.ids, self.y = np.tile(ids, (tags, 1)), np.repeat(np.arange(tags), len(ids))
+
+    def signal(self, derived, value):
+        """The Signal of derived equations; the seed, 1 at the score that is followed, has no equation of its own."""
+        adjoints = {name: derived.adjoints[name] for name in (*self.z, self.e) if name in derived.adjoints}
+        found = _run(self.model, derived.system, [*([value] if value else []), *adjoints.values()], self.ids, y=self.y)
+        deltas = [(adjoints[name], found[adjoints[name]].reshape(*self.shape, -1)) for name in self.z if name in adjoints]
+        if len(deltas) < len(self.z):
+            ones = np.eye(self.shape[0], dtype=self.model.dtype)[:, None]
+            deltas.append((f"delta of {self.z[-1]}", np.broadcast_to(ones, (*self.shape, self.shape[0])).copy()))
+        return Signal(found[value].reshape(self.shape) if value else None, deltas, found[adjoints[self.e]])

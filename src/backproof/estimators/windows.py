@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from ..data.messages import megabytes
 from ..data.vectors import WordVectors, read_vectors
 from ..data.words import PADDING, UNKNOWN, WindowCoder, as_sentences, channel
 from ..errors import DataError, ModelFileError, OptionError
@@ -29,6 +30,7 @@ __all__ = ["KEY", "OWN", "Windows"]
 
 KEY = "words"                       # what travels in the model file beside the network, under this key
 UNKEPT = ("vectors", "random_state", "engine", "threads", "verbose")       # options of a run, not of the model
+WORDS = 15_000_000                  # bytes of vocabularies in a model file
 DIMENSIONS = 50                     # of vectors that are not given
 LEFT_OUT = ("alpha", "learning_rate", "power_t", "shuffle", "warm_start", "momentum", "nesterovs_momentum", "beta_1", "beta_2",
             "epsilon", "max_fun", "out_activation", "layer_norm", "initial", "weight_decay", "warm_up")
@@ -85,6 +87,10 @@ class Windows(BaseEstimator):
         """Vocabularies of the training sentences and a network with its initial vectors."""
         given = self._given_vectors()
         self.coder_ = WindowCoder.learn(sentences, self.window, self.channels, self.min_count, given.words if given else ())
+        text = len(json.dumps(json.dumps(self.coder_.state())))
+        if text > WORDS:
+            raise DataError(f"the vocabularies take {megabytes(text)}; a model file holds {megabytes(WORDS)} of them",
+                            fix="fewer words: vectors=read_vectors(path, limit=500_000), or a larger min_count")
         width = self.dimensions or (given.dimensions if given else DIMENSIONS)
         network = Network(self._layers(width), loss=self._loss(), l2=float(self.l2))
         seed = self.random_state
