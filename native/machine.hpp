@@ -101,6 +101,17 @@ class Machine {
     const T* place(const Layout& l) const;
 };
 
+// does the id name an entry? −1 may stand for none; anything else outside the index is remembered as wrong
+template <class T>
+inline bool good_id(const Node<T>& n, std::int64_t id, Context<T>& c) {
+    if (id >= 0 && id < n.domain.extent[n.looked]) return true;
+    if (id == -1 && n.holes) return false;
+    c.bad_ids = n.b.value;
+    return false;
+}
+
+template <class T>
+void run_gather(const Node<T>& n, Context<T>& c);
 template <class T>
 void run_collect(const Node<T>& n, Context<T>& c);
 

@@ -326,6 +326,7 @@ class Resolver {
         const Operand& ids = i.operands.back();
         if (n.op == GATHER) {
             n.looked = n.domain.add(i.index, plan_->extents[i.index]);
+            extend(n, ids, loop);                                 // labels of one place that the result lacks
             n.in.push_back(view(i.operands[0], n.domain, loop));
         } else {
             n.looked = n.domain.find(i.index);

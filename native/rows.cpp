@@ -50,16 +50,71 @@ struct Row {
     long operator()(long lane) const { return lanes ? base + (lane + v->shift) / W<T> * v->panel + (lane + v->shift) % W<T> : base; }
 };
 
-// f(run, place in a, place in b) for runs of lanes that lie together in both rows
+// f(run, place in a, place in b) for runs of the lanes low … high that lie together in both rows
 template <class T, class F>
-void runs(const Row<T>& a, const Row<T>& b, long count, F&& f) {
-    for (long lane = 0, run; lane < count; lane += run) {
-        run = a.lanes && b.lanes ? std::min({count - lane, W<T> - (lane + a.v->shift) % W<T>, W<T> - (lane + b.v->shift) % W<T>}) : 1;
+void runs(const Row<T>& a, const Row<T>& b, long low, long high, F&& f) {
+    for (long lane = low, run; lane < high; lane += run) {
+        run = a.lanes && b.lanes ? std::min({high - lane, W<T> - (lane + a.v->shift) % W<T>, W<T> - (lane + b.v->shift) % W<T>}) : 1;
         f(run, a(lane), b(lane));
     }
 }
 
+template <class T>
+Row<T> row_of(const View& v, const Domain& d, const long* x, int last, long t) {             // x[last] is 0
+    const bool lanes = last >= 0 && v.panelled == last;
+    return {at<T>(v, d, x, t) - (lanes ? v.shift / W<T> * v.panel + v.shift % W<T> : 0), &v, lanes};
+}
+
 }  // namespace
+
+// y[…] = source[…, ids[…]]
+template <class T>
+void run_gather(const Node<T>& n, Context<T>& c) {
+    const Range r = range_of(n, c);
+    const Domain& d = n.domain;
+    const View& s = n.in[0];
+    const T* source = c.base[s.space];
+    T* out = c.base[n.out.space];
+    const bool together = d.column >= 0 && n.b.stride[d.column] == 0 && s.panelled == d.column && n.out.panelled == d.column;
+    int labels[most], count = 0;                                                  // one id each: a row, or one element
+    for (int e = 0; e < n.kept; e++)
+        if (e != d.column || !together) labels[count++] = e;
+    long x[most] = {};
+    if (!together) {
+        odometer(labels, count, r, x, [&] {
+            const std::int64_t id = c.integers[at<T>(n.b, d, x, c.t)];
+            const bool good = good_id(n, id, c);
+            x[n.looked] = good ? id : 0;
+            const T value = good ? source[at<T>(s, d, x, c.t)] : T(0);
+            T* to = out + at<T>(n.out, d, x, c.t);
+            if (n.out.mode == View::constant) std::fill_n(to, W<T>, value);
+            else *to = value;
+        });
+        return;
+    }
+    const int last = d.column;
+    const long low = r.low[last], high = r.high[last], lines = (high - low + W<T> - 1) / W<T>;
+    if (s.space == TABLES)                                                        // rows far apart: ask for all of them first
+        odometer(labels, count, r, x, [&] {
+            const std::int64_t id = c.integers[at<T>(n.b, d, x, c.t)];
+            if (id < 0 || id >= d.extent[n.looked]) return;
+            x[n.looked] = id;
+            const Row<T> from = row_of<T>(s, d, x, last, c.t);
+            for (long q = 0; q < lines; q++) __builtin_prefetch(source + from(low) + q * s.panel);
+        });
+    std::fill_n(x, most, 0);
+    odometer(labels, count, r, x, [&] {
+        const std::int64_t id = c.integers[at<T>(n.b, d, x, c.t)];
+        const bool good = good_id(n, id, c);
+        x[n.looked] = good ? id : 0;
+        const Row<T> to = row_of<T>(n.out, d, x, last, c.t), from = row_of<T>(s, d, x, last, c.t);
+        runs(to, from, low, high, [&](long run, long y, long z) {
+            if (!good) std::fill_n(out + y, run, T(0));
+            else if (run == W<T>) std::memcpy(out + y, source + z, W<T> * sizeof(T));
+            else for (long j = 0; j < run; j++) out[y + j] = source[z + j];
+        });
+    });
+}
 
 // y[places…, i] = sum over all (source, ids) and their places p, ascending, of source[p, i] where ids[p] is the id here
 template <class T>
@@ -72,12 +127,8 @@ void run_collect(const Node<T>& n, Context<T>& c) {
     const int count = labels_of(here, d, places), last = count < n.kept ? n.kept - 1 : -1;
     const long lanes = last < 0 ? 1 : d.extent[last];
     FirstPlace first(const_cast<std::int64_t*>(c.integers) + n.hash, n.buckets);      // memory that no value has
-    const auto row = [&](const View& v, const long* x) {                              // x[last] is 0
-        const bool vector = last >= 0 && v.panelled == last;
-        const long shifted = vector ? v.shift / W<T> * v.panel + v.shift % W<T> : 0;
-        return Row<T>{at<T>(v, d, x, c.t) - shifted, &v, vector};
-    };
-    const auto row_of = [&](long place) {
+    const auto row = [&](const View& v, const long* x) { return row_of<T>(v, d, x, last, c.t); };
+    const auto row_at = [&](long place) {
         long y[most] = {};
         for (int k = count - 1; k >= 0; k--) {
             y[places[k]] = place % d.extent[places[k]];
@@ -89,9 +140,9 @@ void run_collect(const Node<T>& n, Context<T>& c) {
     odometer(places, count, r, x, [&] {
         const std::int64_t id = c.integers[at<T>(here, d, x, c.t)];
         const Row<T> to = row(n.out, x);
-        if (id == -1 && n.holes) runs(to, to, lanes, [&](long run, long y, long) { std::fill_n(out + y, run, T(0)); });
+        if (id == -1 && n.holes) runs(to, to, 0, lanes, [&](long run, long y, long) { std::fill_n(out + y, run, T(0)); });
         else if (id < 0 || id >= n.vocabulary) c.bad_ids = here.value;
-        else if (first.enter(id, place) == place) runs(to, to, lanes, [&](long run, long y, long) { std::fill_n(out + y, run, T(0)); });
+        else if (first.enter(id, place) == place) runs(to, to, 0, lanes, [&](long run, long y, long) { std::fill_n(out + y, run, T(0)); });
         place++;
     });
     for (std::size_t k = 0; k + 1 < n.in.size(); k += 2) {
@@ -102,7 +153,7 @@ void run_collect(const Node<T>& n, Context<T>& c) {
         odometer(labels, many, r, x, [&] {
             const std::int64_t id = c.integers[at<T>(n.in[k + 1], d, x, c.t)], to = id < 0 ? -1 : first.place(id);
             if (to < 0) return;
-            runs(row_of(to), row(n.in[k], x), lanes, [&](long run, long y, long s) {
+            runs(row_at(to), row(n.in[k], x), 0, lanes, [&](long run, long y, long s) {
                 for (long j = 0; j < run; j++) out[y + j] += source[s + j];
             });
         });
@@ -112,7 +163,7 @@ void run_collect(const Node<T>& n, Context<T>& c) {
     odometer(places, count, r, x, [&] {
         const std::int64_t id = c.integers[at<T>(here, d, x, c.t)], from = id < 0 ? -1 : first.place(id);
         if (from >= 0 && from != place)
-            runs(row(n.out, x), row_of(from), lanes, [&](long run, long y, long s) { std::copy_n(out + s, run, out + y); });
+            runs(row(n.out, x), row_at(from), 0, lanes, [&](long run, long y, long s) { std::copy_n(out + s, run, out + y); });
         place++;
     });
 }
@@ -140,6 +191,8 @@ void Machine<T>::put(int member, int members) {
     }
 }
 
+template void run_gather(const Node<float>&, Context<float>&);
+template void run_gather(const Node<double>&, Context<double>&);
 template void run_collect(const Node<float>&, Context<float>&);
 template void run_collect(const Node<double>&, Context<double>&);
 template void Machine<float>::put(int, int);

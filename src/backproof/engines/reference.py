@@ -238,7 +238,7 @@ class Run:
         places = self.checked(ids, step, instruction.index)
         grid = np.ix_(*(np.arange(self.length(i.extent)) for i in axes))
         position = {i: g for i, g in zip(axes, grid)}
-        chosen = places[tuple(position[i] for i in own)] if own else places
+        chosen = places[tuple(position.get(i, 0) for i in own)] if own else places         # what out lacks has one place
         found = table[(chosen, *(position[i] for i in rest))]
         self.store(instruction, np.where(chosen < 0, 0, found) if (places < 0).any() else found, step)
 

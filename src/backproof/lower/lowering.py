@@ -255,6 +255,8 @@ class _Lowering:
                     looked = tuple(i for i in canonical((*joint.labels, *hot.ids.indices)) if i != hot.index)
                     left = [f for f in rest if f not in source]
                     remaining = summed - {hot.index}
+                    remaining = {i for i in remaining if i.extent != 1 or any(i in f.indices for f in rest)}     # a sum of one
+                    looked = tuple(i for i in looked if i in remaining or i not in summed)
                     definition = Definition(name, axes, "gather", operands=(joint, self.materialise(hot.ids)), index=hot.index)
                     if not left and not remaining:
                         return definition

@@ -219,7 +219,8 @@ class _Verifier:
             if len(instruction.operands) != 2 - (instruction.op == "onehot") or not self.values[ids[0].value].integer:
                 raise ProgramError(f"{instruction.op} takes {'' if instruction.op == 'onehot' else 'a source and '}integer ids",
                                    where=where)
-        if instruction.op == "gather" and not labels - {instruction.index} <= out \
+        wide = {i for i in labels - {instruction.index} if i.extent != 1}                # what has one place may be left out
+        if instruction.op == "gather" and not wide <= out \
                 or instruction.op == "gather" and instruction.index not in instruction.operands[0].labels \
                 or instruction.op in ("scatter", "onehot", "join") and instruction.index not in out:
             raise ProgramError(f"{instruction.op} into {instruction.out} does not fit its index {instruction.index!r}", where=where)

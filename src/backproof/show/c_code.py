@@ -389,9 +389,10 @@ class _Body:
     def _gather(self, instruction, indent, step):
         source, ids = instruction.operands
         axes = [i for i in self.program.values[instruction.out].axes if i not in step]
-        there = f"{self.element(ids)} < 0 ? 0.0 : " if self.holes(ids) else ""                # −1 stands for no entry
+        place = self.element(ids, {i: "0" for i in ids.labels if i not in axes and i not in step})
+        there = f"{place} < 0 ? 0.0 : " if self.holes(ids) else ""                              # −1 stands for no entry
         return self.nest(axes, indent, lambda d: [
-            f"{d}{self.target(instruction)} = {there}{self.element(source, {instruction.index: self.element(ids)})};"])
+            f"{d}{self.target(instruction)} = {there}{self.element(source, {instruction.index: place})};"])
 
     def holes(self, ids):
         return "holes" in self.program.values[ids.value].facts
