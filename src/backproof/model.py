@@ -8,11 +8,14 @@ import json
 from functools import wraps
 from threading import Lock
 from types import MappingProxyType
+from zlib import crc32
 
 import numpy as np
 
+from .calculus import SAMPLE, equal, total
 from .data.arrays import feature_names
-from .data.door import feeds
+from .data.corruption import Corruption
+from .data.door import corruption, feeds
 from .data.sequences import unpad
 from .engines import choose, reference
 from .engines.generator import initial_values
@@ -65,7 +68,7 @@ class Model:
     (2, 3)
     """
 
-    def __init__(self, network, *, seed=0, engine=None, dtype="float32", threads=None, parameters=None):
+    def __init__(self, network, *, seed=0, engine=None, dtype="float32", threads=None, parameters=None, initial=None):
         self.network, self.seed, self.threads = network, _seed(seed), checked(threads)
         self._alone = Lock()                # held while it trains
         try:
@@ -82,7 +85,10 @@ class Model:
         self._programs, self._training = {}, None
         self._arrays = {}
         if parameters is None:
-            parameters = {p.name: initial_values(p.initial, p.shape, self.seed, k) for k, p in enumerate(network.parameters)}
+            initial = dict(initial or {})
+            drawn = {p.name: initial_values(p.initial, p.shape, self.seed, k)
+                     for k, p in enumerate(network.parameters) if p.name not in initial}
+            parameters = {**drawn, **initial}
         self.set_parameters(**parameters)
 
     # ------------------------------------------------------------------------------------------ parameters
@@ -142,6 +148,8 @@ class Model:
     # ------------------------------------------------------------------------------------------ data at the door
 
     def _feeds(self, X, y=None, sample_weight=None):
+        if isinstance(X, Corruption):
+            X = corruption(self.network, self.dtype, X).pairs(self.seed)
         return feeds(self.network, self.dtype, X, y, sample_weight, self.feature_names)
 
     @staticmethod
@@ -279,19 +287,22 @@ class Model:
 
     # ------------------------------------------------------------------------------------------ training
 
-    def fit(self, X, y, *, epochs=10, batch_size=64, optimizer="adam", learning_rate=1e-3, validation=None, sample_weight=None,
+    def fit(self, X, y=None, *, epochs=10, batch_size=64, optimizer="adam", learning_rate=1e-3, validation=None, sample_weight=None,
             schedule="constant", warm_up=0, patience=None, improvement=0.0, shuffle=True, clip_norm=None, clip_value=None,
             decay_biases=False, truncation_length=None, continue_probability=None, callbacks=(), continued=False,
-            checkpoints=None):
+            checkpoints=None, lazy=True):
         """Train on (X, y) and return the model; ``history`` holds the record.
 
-        Parameters  optimizer      name, or an Optimizer with options: OPTIMIZERS["adam"](beta1=0.8); "lbfgs" for full batches
+        Parameters  X              samples, or for a pairwise loss pairs (n, 2, …), or a Corruption that draws them anew each epoch
+                    optimizer      name, or an Optimizer with options: OPTIMIZERS["adam"](beta1=0.8); "lbfgs" for full batches
                     validation     (Xv, yv): its loss is recorded, and with ``patience`` the best epoch's weights are kept
                     schedule       constant, step, cosine, one_cycle, inverse_scaling, plateau, or f(step, total)
                     truncation_length     the adjoint is cut every so many steps (recurrent networks); None: full
                     continue_probability  the adjoint passes each link with probability π, scaled by 1/π: unbiased
                     continued      go on with the optimizer's state and the count of epochs of the last fit
                     checkpoints    a Checkpoints folder that is written while training; what it holds is continued
+                    lazy           a step updates the rows of tables of vectors that it looks up; all others keep value and
+                                   optimizer state, and count in the objective of no step. False: every row in every step
                     callbacks      functions(record), called after every epoch: a true result ends the run; or Recorder, Health
         Raises      NonFiniteError in the step where something is not finite (that step is not applied); OptionError,
                     DataError before anything is computed. KeyboardInterrupt leaves the last complete step.
@@ -306,24 +317,35 @@ class Model:
         links = Links.of(self.network, truncation_length, continue_probability, fed, self.seed)
         validate = self._validation(validation)
         rows = np.flatnonzero(fed.arrays["w"] > 0) if "w" in fed.arrays else None
+        sampled, about = None, (truncation_length, continue_probability)
+        if isinstance(X, Corruption):
+            drawn = corruption(self.network, self.dtype, X)
+            name, = (name for name in fed.arrays if name in ("x", "ids"))
+            sampled = lambda epoch: {name: drawn.pairs(self.seed, epoch)}                                       # noqa: E731
+            about = (*about, crc32(np.ascontiguousarray(drawn.corrupt)))
         if optimizer == "lbfgs":
+            if sampled:
+                raise OptionError("lbfgs needs the same objective at every call, and a Corruption draws pairs anew",
+                                  fix=f"fit(X.pairs(seed={self.seed})), or optimizer='adam'")
             return self._fit_lbfgs(fed, options, validate, callbacks, continued)
+        about = about if lazy else (*about, "whole tables")
         if rows is not None:
             fed.arrays["w"] = (fed.arrays["w"] * (len(rows) / fed.n)).astype(self.dtype)     # mean 1 over the rows that are there
         return self.train(fed, _optimizer(optimizer), options, rows=rows, validate=validate, callbacks=callbacks, links=links,
-                          about=(truncation_length, continue_probability),
-                          continued=continued, decay_biases=decay_biases, checkpoints=checkpoints)
+                          about=about,
+                          continued=continued, decay_biases=decay_biases, checkpoints=checkpoints, sampled=sampled, lazy=lazy)
 
     @_one_at_a_time
     def train(self, fed, optimizer, options, *, rows=None, validate=None, callbacks=(), continued=False, decay_biases=False,
-              links=None, about=(), stopping=None, more_scalars=None, checkpoints=None):
+              links=None, about=(), stopping=None, more_scalars=None, checkpoints=None,
+              sampled=None, lazy=True):
         """Train on arrays that are checked already: ``fit`` is its door, and the estimators have doors of their own.
 
         Parameters  fed          .arrays {input: array, sample-first}, .how (options of ``Network.system``), .n
                     checkpoints  a Checkpoints folder: a run that it holds is continued, bit for bit
         """
         how = {**fed.how, **(links.how if links else {})}
-        program = self._step_program(how, optimizer, options.clip_norm, options.clip_value, decay_biases)
+        program = self._step_program(how, optimizer, options.clip_norm, options.clip_value, decay_biases, lazy)
         signature = optimizer.name, tuple(sorted(optimizer.options.items()))
         state, start = {name: np.zeros([i.extent for i in v.axes], self.dtype) for name, v in program.state.items()}, (0, 0)
         progress = None
@@ -349,7 +371,8 @@ class Model:
         try:
             train(session, fed.arrays, fed.n, optimizer, options, seed=self.seed, history=self.history, validate=validate,
                   callbacks=callbacks, layer_of=self._layer_of(), rows=rows, links=links.draw if links else None,
-                  stopping=stopping, more_scalars=more_scalars, checkpoints=checkpoints, progress=progress)
+                  stopping=stopping, more_scalars=more_scalars, checkpoints=checkpoints, progress=progress,
+                  sampled=sampled)
         except KeyboardInterrupt:
             if checkpoints is not None:
                 checkpoints.last_words(progress, session, self.history, stopping)
@@ -369,15 +392,21 @@ class Model:
         stored = self._store(program, fed.arrays)
         return lambda parameters: float(self.engine.Run(program, {**stored, **parameters}, self.dtype, self.threads).outputs()["L"])
 
-    def _step_program(self, how, optimizer, clip_norm, clip_value, decay_biases):
+    def _step_program(self, how, optimizer, clip_norm, clip_value, decay_biases, lazy=True):
         key = ("step", tuple(sorted(how.items())), optimizer.rule, tuple(sorted(optimizer.options.items())), clip_norm, clip_value,
-               decay_biases)
+               decay_biases, lazy)
         if key not in self._programs:
             sweep = self.network.gradient_system(training=True, **how)
-            gradients = {p.name: sweep.adjoints[p.name] for p in self.network.parameters}
+            gradients = {p.name: sweep.adjoints[p.name] for p in self.network.parameters if not p.frozen}
+            if not gradients:
+                raise OptionError("every layer is frozen, so there is nothing to learn", fix="leave frozen out of one of them")
             system, replaces = update_equations(sweep.system, gradients, self.network.parameters, optimizer,
-                                                clip_norm=clip_norm, clip_value=clip_value, decay_biases=decay_biases)
-            self._programs[key] = lower(system, ["L", "J"], updates=replaces, gradients=gradients, kernels=self.engine.kernels)
+                                                clip_norm=clip_norm, clip_value=clip_value, decay_biases=decay_biases, lazy=lazy)
+            outputs = ["L", "J"]
+            if self.network.pairs:
+                system.define("idle", total(equal(system.ref("E"), 0), over=SAMPLE), role="measure")
+                outputs.append("idle")
+            self._programs[key] = lower(system, outputs, updates=replaces, gradients=gradients, kernels=self.engine.kernels)
         return self._programs[key]
 
     @_one_at_a_time
@@ -392,7 +421,9 @@ class Model:
             run = self.engine.Run(program, {**stored, **parameters}, self.dtype, self.threads)
             return float(run.outputs()["J"]), run.gradients()
         self.history = self.history if continued else History()
-        found, _ = minimise(objective, self._arrays, iterations=options.epochs, history=self.history, validate=validate,
+        fixed = {p.name: self._arrays[p.name] for p in self.network.parameters if p.frozen}
+        learnt = {name: array for name, array in self._arrays.items() if name not in fixed}
+        found, _ = minimise(objective, learnt, fixed=fixed, iterations=options.epochs, history=self.history, validate=validate,
                             callbacks=callbacks, **limits)
         return self.set_parameters(**found)
 

@@ -99,7 +99,8 @@ class Interrupted(KeyboardInterrupt):
 
 
 def train(session, data, n, optimizer, options, *, seed, history=None, validate=None, callbacks=(), start=(0, 0), layer_of=None,
-          rows=None, links=None, stopping=None, more_scalars=None, checkpoints=None, progress=None):
+          rows=None, links=None, stopping=None, more_scalars=None, checkpoints=None, progress=None,
+          sampled=None):
     """Run epochs on a session.
 
     Parameters  data       {input: array, sample-first}, weights "w" included where the program has them
@@ -111,6 +112,7 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
                 stopping   the rule of stopping; None: Patience by the options
                 more_scalars  function(rows in order) -> {scalar input: one number per step}
                 checkpoints   object with ``every`` (steps between its looks) and look(progress, …); may raise Interrupted
+                sampled    function(epoch) -> {input: array} that is drawn anew for every epoch, or None
                 progress   of an interrupted run, with the session's parameters and state as they were then
     Raises      NonFiniteError in the step where a loss, gradient or new parameter is not finite; it is not applied.
     """
@@ -133,6 +135,7 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
         if links is not None:
             scalars["xi"] = np.stack([links(epoch, k) for k in range(per_epoch)])
         scalars.update(more_scalars(chosen) if more_scalars else {})
+        data = {**data, **sampled(epoch)} if sampled else data
         while progress.within.done < per_epoch:
             look()
             _steps(session, data, chosen, scalars, options.batch_size, seed, progress, checkpoints.every if checkpoints else per_epoch)
@@ -141,6 +144,8 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
         done = progress.within
         measured = None if validate is None else validate(session.parameters)
         measured = measured if isinstance(measured, dict) else {"validation_loss": measured}
+        if "idle" in session.program.outputs:
+            measured = {**measured, "idle": done.idle / done.samples}
         with uninterrupted():                                     # an epoch is counted as a whole, or not
             record = history.append(epoch=epoch, step=progress.steps, loss=done.loss / done.samples,
                                     objective=done.objective / done.samples, **measured,
