@@ -22,9 +22,13 @@ from .train import OPTIMIZERS, History, Options, train
 from .train.files import load_tensors, save_tensors
 from .train.lbfgs import minimise
 from .train.checkpoints import identity
+from .train import lag as lagged
+from .train import segments as segmented
+from .train import stateful as carrying
 from .train.links import Links
 from .train.loop import check_number, new_progress
-from .train.optimizers import Optimizer, update_equations
+from .train.optimizers import Optimizer, update_alone, update_equations
+from .train.segments import BUDGET, Segments, segment_length
 from .train.stopping import Patience
 
 __all__ = ["Model"]
@@ -263,8 +267,8 @@ class Model:
 
     def fit(self, X, y, *, epochs=10, batch_size=64, optimizer="adam", learning_rate=1e-3, validation=None, sample_weight=None,
             schedule="constant", warm_up=0, patience=None, improvement=0.0, shuffle=True, clip_norm=None, clip_value=None,
-            decay_biases=False, truncation_length=None, continue_probability=None, callbacks=(), continued=False,
-            checkpoints=None):
+            decay_biases=False, truncation_length=None, continue_probability=None, stateful=False, truncation_lag=None,
+            memory_budget=BUDGET, callbacks=(), continued=False, checkpoints=None):
         """Train on (X, y) and return the model; ``history`` holds the record.
 
         Parameters  optimizer      name, or an Optimizer with options: OPTIMIZERS["adam"](beta1=0.8); "lbfgs" for full batches
@@ -272,6 +276,11 @@ class Model:
                     schedule       constant, step, cosine, one_cycle, inverse_scaling, plateau, or f(step, total)
                     truncation_length     the adjoint is cut every so many steps (recurrent networks); None: full
                     continue_probability  the adjoint passes each link with probability π, scaled by 1/π: unbiased
+                    stateful       the state is carried from segment to segment of truncation_length steps, with an update for
+                                   each; it begins anew with every sequence (a row of X) and every epoch
+                    truncation_lag  the loss of every step reaches back exactly so many steps
+                    memory_budget  bytes that a run of whole sequences may take; above, it goes in segments, forward from border to
+                                   border and back again: full gradients keep every bit
                     continued      go on with the optimizer's state and the count of epochs of the last fit
                     checkpoints    a Checkpoints folder that is written while training; what it holds is continued
                     callbacks      functions(record), called after every epoch: a true result ends the run; or Recorder, Health
@@ -285,26 +294,31 @@ class Model:
                 callback.begin(self, X, y)
         options = Options(epochs, batch_size, learning_rate, schedule, warm_up, patience, improvement, shuffle, clip_norm, clip_value)
         fed = self._feeds(X, y, sample_weight)
-        links = Links.of(self.network, truncation_length, continue_probability, fed, self.seed)
+        check_number("memory_budget", memory_budget, 0, open_low=True)
+        links = Links.of(self.network, truncation_length, continue_probability, fed, self.seed, stateful, truncation_lag)
         validate = self._validation(validation)
         rows = np.flatnonzero(fed.arrays["w"] > 0) if "w" in fed.arrays else None
         if optimizer == "lbfgs":
+            if links.how or links.length is not None:
+                raise OptionError("lbfgs needs the gradient of its objective, and a truncated one is not",
+                                  fix="optimizer='adam', or full gradients")
             return self._fit_lbfgs(fed, options, validate, callbacks, continued)
         if rows is not None:
             fed.arrays["w"] = (fed.arrays["w"] * (len(rows) / fed.n)).astype(self.dtype)     # mean 1 over the rows that are there
         return self.train(fed, _optimizer(optimizer), options, rows=rows, validate=validate, callbacks=callbacks, links=links,
-                          about=(truncation_length, continue_probability),
+                          about=(truncation_length, continue_probability, stateful, truncation_lag, memory_budget)[:2 if not (
+                              stateful or truncation_lag or links.cut) else 5], memory_budget=memory_budget,
                           continued=continued, decay_biases=decay_biases, checkpoints=checkpoints)
 
     def train(self, fed, optimizer, options, *, rows=None, validate=None, callbacks=(), continued=False, decay_biases=False,
-              links=None, about=(), stopping=None, more_scalars=None, checkpoints=None):
+              links=None, about=(), stopping=None, more_scalars=None, checkpoints=None, memory_budget=BUDGET):
         """Train on arrays that are checked already: ``fit`` is its door, and the estimators have doors of their own.
 
         Parameters  fed          .arrays {input: array, sample-first}, .how (options of ``Network.system``), .n
                     checkpoints  a Checkpoints folder: a run that it holds is continued, bit for bit
         """
-        how = {**fed.how, **(links.how if links else {})}
-        program = self._step_program(how, optimizer, options.clip_norm, options.clip_value, decay_biases)
+        links = Links({}) if links is None else links
+        make, program = self._session(links, fed, optimizer, options, decay_biases, memory_budget)
         signature = optimizer.name, tuple(sorted(optimizer.options.items()))
         state, start = {name: np.zeros([i.extent for i in v.axes], self.dtype) for name, v in program.state.items()}, (0, 0)
         progress = None
@@ -324,13 +338,14 @@ class Model:
                 self._arrays, state, progress = found.parameters, found.state, found.progress
                 self.history = found.history
                 stopping.restore(found.stopping)
-        session = self.engine.Session(program, self._arrays, state, self.dtype, self.threads)
+        session = make(self._arrays, state)
         if progress is None:
             progress = new_progress(start, fed.n if rows is None else len(rows), options)
         try:
             train(session, fed.arrays, fed.n, optimizer, options, seed=self.seed, history=self.history, validate=validate,
-                  callbacks=callbacks, layer_of=self._layer_of(), rows=rows, links=links.draw if links else None,
-                  stopping=stopping, more_scalars=more_scalars, checkpoints=checkpoints, progress=progress)
+                  callbacks=callbacks, layer_of=self._layer_of(), rows=rows, links=links.draw,
+                  stopping=stopping, more_scalars=more_scalars, checkpoints=checkpoints, progress=progress,
+                  updates=links.updates(fed) if links.stateful else None)
         except KeyboardInterrupt:
             if checkpoints is not None:
                 checkpoints.last_words(progress, session, self.history, stopping)
@@ -350,15 +365,55 @@ class Model:
         stored = self._store(program, fed.arrays)
         return lambda parameters: float(self.engine.Run(program, {**stored, **parameters}, self.dtype).outputs()["L"])
 
-    def _step_program(self, how, optimizer, clip_norm, clip_value, decay_biases):
+    def _session(self, links, fed, optimizer, options, decay_biases, budget):
+        """(function(parameters, state) -> session, the program of its updates): whole sequences, or one of the forms in segments."""
+        how, more = {**fed.how, **links.how}, (optimizer, options.clip_norm, options.clip_value, decay_biases)
+        if links.lag:
+            update = self._update_program(*more)
+            lag = self._lag(fed.how, links.length, budget, training=True)
+            return (lambda parameters, state: lagged.Session(update, lag, lag.begin, parameters, state)), update
+        if links.stateful:
+            program = self._step_program(how, *more, outputs=("L", "J", "E", *(f"{name}.end" for name in self.network.states)))
+            return (lambda parameters, state: carrying.Session(program, links.length, self.engine, parameters, state, self.dtype)), program
+        program = self._step_program(how, *more)
+        length = self._segment_length(program, fed, options.batch_size, budget, links)
+        if length is None:
+            return (lambda parameters, state: self.engine.Session(program, parameters, state, self.dtype, self.threads)), program
+        segments = Segments.of(program, length, self.engine, self.dtype, links.cut)
+        return (lambda parameters, state: segmented.Session(program, segments, parameters, state)), program
+
+    def _segment_length(self, program, fed, rows, budget=BUDGET, links=None):
+        """Steps of a segment where whole sequences would not keep to the budget; None where they do."""
+        if not self.network.sequence:
+            return None
+        steps = next(array.shape[1] for name, array in fed.arrays.items() if name in ("x", "ids"))
+        multiple = links.length if links is not None and links.cut else 1
+        return segment_length(program, self.dtype.itemsize, min(rows, fed.n), steps, budget, multiple)
+
+    def _lag(self, how, length, budget=BUDGET, training=False):
+        """The gradient whose losses reach back exactly ``length`` steps."""
+        how = {key: value for key, value in how.items() if key == "target"}
+        how |= {"weighted": True, "scaled_penalty": True, "counted": self.network.output_per_step, "training": training}
+        names = self.network.states
+        return lagged.Lag(self.program("L", "J", gradients=True, **how), self.program("L", "J", gradients=True, given_state=True, **how),
+                          self.program(*names, training=training), names, length, self.engine, self.dtype, budget)
+
+    def _update_program(self, optimizer, clip_norm, clip_value, decay_biases):
+        system, gradients = update_alone(self.network.parameters)
+        system, replaces = update_equations(system, gradients, self.network.parameters, optimizer, clip_norm=clip_norm,
+                                            clip_value=clip_value, decay_biases=decay_biases)
+        return lower(system, ["L", "J"], updates=replaces, gradients=gradients, kernels=self.engine.kernels)
+
+    def _step_program(self, how, optimizer, clip_norm, clip_value, decay_biases, outputs=("L", "J")):
         key = ("step", tuple(sorted(how.items())), optimizer.rule, tuple(sorted(optimizer.options.items())), clip_norm, clip_value,
-               decay_biases)
+               decay_biases, outputs)
         if key not in self._programs:
             sweep = self.network.gradient_system(training=True, **how)
             gradients = {p.name: sweep.adjoints[p.name] for p in self.network.parameters}
             system, replaces = update_equations(sweep.system, gradients, self.network.parameters, optimizer,
                                                 clip_norm=clip_norm, clip_value=clip_value, decay_biases=decay_biases)
-            self._programs[key] = lower(system, ["L", "J"], updates=replaces, gradients=gradients, kernels=self.engine.kernels)
+            self._programs[key] = lower(system, list(outputs), updates=replaces, gradients=gradients,
+                                        kernels=self.engine.kernels)
         return self._programs[key]
 
     def _fit_lbfgs(self, fed, options, validate, callbacks, continued, **limits):

@@ -99,7 +99,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def train(session, data, n, optimizer, options, *, seed, history=None, validate=None, callbacks=(), start=(0, 0), layer_of=None,
-          rows=None, links=None, stopping=None, more_scalars=None, checkpoints=None, progress=None):
+          rows=None, links=None, stopping=None, more_scalars=None, checkpoints=None, progress=None, updates=None):
     """Run epochs on a session.
 
     Parameters  data       {input: array, sample-first}, weights "w" included where the program has them
@@ -111,6 +111,7 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
                 stopping   the rule of stopping; None: Patience by the options
                 more_scalars  function(rows in order) -> {scalar input: one number per step}
                 checkpoints   object with ``every`` (steps between its looks) and look(progress, …); may raise Interrupted
+                updates    how many updates a step takes, where it is a minibatch in segments (each gets its own scalars)
                 progress   of an interrupted run, with the session's parameters and state as they were then
     Raises      NonFiniteError in the step where a loss, gradient or new parameter is not finite; it is not applied.
     """
@@ -127,9 +128,11 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
     while progress.epoch < progress.end:
         epoch, step = progress.epoch, progress.step
         chosen = rows[order(seed, epoch, len(rows))] if options.shuffle else rows
-        numbers = [{"eta": options.learning_rate * rate(step + k, progress.total) * stopping.scale, **optimizer.at(step + k + 1)}
-                   for k in range(per_epoch)]
-        scalars = {name: np.array([at[name] for at in numbers]) for name in numbers[0]}
+        def numbers(k, s=0):
+            eta = options.learning_rate * rate(step + k, progress.total) * stopping.scale
+            return {"eta": eta, **optimizer.at((step + k) * (updates or 1) + s + 1)}
+        found = [numbers(k) if updates is None else [numbers(k, s) for s in range(updates)] for k in range(per_epoch)]
+        scalars = {name: np.array([at[name] if updates is None else [one[name] for one in at] for at in found]) for name in numbers(0)}
         if links is not None:
             scalars["xi"] = np.stack([links(epoch, k) for k in range(per_epoch)])
         scalars.update(more_scalars(chosen) if more_scalars else {})
@@ -144,7 +147,7 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
         with uninterrupted():                                     # an epoch is counted as a whole, or not
             record = history.append(epoch=epoch, step=progress.steps, loss=done.loss / done.samples,
                                     objective=done.objective / done.samples, **measured,
-                                    learning_rate=float(scalars["eta"][-1]), seconds=progress.seconds)
+                                    learning_rate=float(np.ravel(scalars["eta"])[-1]), seconds=progress.seconds)
             better, reason = stopping.after(record)
             if better and stopping.keeps_best:
                 history.best, progress.best = epoch, {k: v.copy() for k, v in session.parameters.items()}

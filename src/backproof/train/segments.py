@@ -133,8 +133,12 @@ class Session:
             chosen = rows[start:start + batch_size]
             now = {name: values[k] for name, values in scalars.items()}
             run = self.one(data, chosen, now, originals[start:start + batch_size], epoch, seed)
-            if not apply(self, run, done, len(chosen)):
+            found, outputs = new_values(run, self, done), run.outputs()
+            if found is None:
                 return done
+            with uninterrupted():
+                self.parameters, self.state = found
+                done.add(len(chosen), float(outputs["L"]), float(outputs["J"]))
         return done
 
     def one(self, data, chosen, scalars, originals, epoch, seed):
@@ -153,20 +157,16 @@ class Session:
         return self.segments.run({**fixed, **noise}, window, steps, len(chosen))
 
 
-def apply(session, run, done, samples):
-    """Update a session by a run, if its loss, gradients and new values are finite; else name what is not."""
+def new_values(run, at, done):
+    """(parameters, state) after a run's update of those ``at`` hand; None, and ``done.failure``, where something is not finite."""
     outputs = run.outputs()
-    loss, objective = float(outputs["L"]), float(outputs["J"])
-    if not (np.isfinite(loss) and np.isfinite(objective) and all(np.isfinite(g).all() for g in run.gradients().values())):
+    finite = all(np.isfinite(outputs[name]).all() for name in ("L", "J")) and all(np.isfinite(g).all() for g in run.gradients().values())
+    if not finite:
         done.failure = (done.done, run.first_non_finite() or "J")
-        return False
+        return None
     new = run.update()
     bad = next((name for name, array in new.items() if not np.isfinite(array).all()), None)
     if bad is not None:
         done.failure = (done.done, bad)
-        return False
-    parameters, state = ({name: new.get(name, array) for name, array in group.items()} for group in (session.parameters, session.state))
-    with uninterrupted():
-        session.parameters, session.state = parameters, state
-        done.add(samples, loss, objective)
-    return True
+        return None
+    return tuple({name: new.get(name, array) for name, array in group.items()} for group in (at.parameters, at.state))
