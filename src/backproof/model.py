@@ -22,13 +22,11 @@ from .train import OPTIMIZERS, History, Options, train
 from .train.files import load_tensors, save_tensors
 from .train.lbfgs import minimise
 from .train.checkpoints import identity
-from .train import lag as lagged
-from .train import segments as segmented
-from .train import stateful as carrying
+from .train.forms import run_of, session_of, truncated_gradients
 from .train.links import Links
 from .train.loop import check_number, new_progress
-from .train.optimizers import Optimizer, update_alone, update_equations
-from .train.segments import BUDGET, Segments, segment_length
+from .train.optimizers import Optimizer, update_equations
+from .train.segments import BUDGET
 from .train.stopping import Patience
 
 __all__ = ["Model"]
@@ -171,8 +169,7 @@ class Model:
 
     def _scalar(self, name, X, y, sample_weight):
         fed = self._feeds(X, y, sample_weight)
-        program = self.program(name, **fed.how)
-        run = self._run(program, self._store(program, fed.arrays))
+        run = run_of(self, self.program(name, **fed.how), fed)
         value = float(run.outputs()[name])
         if not np.isfinite(value):
             raise self._not_finite(run, name)
@@ -185,13 +182,31 @@ class Model:
     def objective_and_gradients(self, X, y, sample_weight=None):
         """(J, {parameter: ∂J/∂θ}) from one run."""
         fed = self._feeds(X, y, sample_weight)
-        program = self.program("J", gradients=True, **fed.how)
-        run = self._run(program, self._store(program, fed.arrays))
+        run = run_of(self, self.program("J", gradients=True, **fed.how), fed)
         gradients = run.gradients()
         value = float(run.outputs()["J"])
         if not (np.isfinite(value) and all(np.isfinite(g).all() for g in gradients.values())):
             raise self._not_finite(run, "J")
         return value, gradients
+
+    def truncated_gradients(self, X, y, sample_weight=None, *, truncation_length=None, truncation_lag=None, xi=None,
+                            memory_budget=BUDGET):
+        """The gradients with a truncated adjoint, by parameter name: what ``fit`` steps along with the same option.
+
+        Parameters  truncation_length  the adjoint is cut every so many steps
+                    truncation_lag     the loss of every step reaches back exactly so many steps
+                    xi                 the factors ξ_t of the links t − 1 → t themselves, shape (t,)
+
+        >>> import numpy as np
+        >>> from backproof import Network
+        >>> model = Network("1 | rnn 2 | 1").build(seed=0, dtype="float64")
+        >>> X, y = np.ones((1, 5, 1)), np.zeros((1, 5, 1))
+        >>> full, cut = model.gradients(X, y), model.truncated_gradients(X, y, truncation_length=1)
+        >>> bool((full["W2"] == cut["W2"]).all()), bool((full["U1"] == cut["U1"]).any())
+        (True, False)
+        """
+        fed = self._feeds(X, y, sample_weight)
+        return truncated_gradients(self, fed, truncation_length, truncation_lag, xi, memory_budget)
 
     def objective_function(self, X, y, sample_weight=None):
         """J as a function of the parameters, {name: array} -> J, by the reference engine in their dtype (complex ones too).
@@ -318,7 +333,7 @@ class Model:
                     checkpoints  a Checkpoints folder: a run that it holds is continued, bit for bit
         """
         links = Links({}) if links is None else links
-        make, program = self._session(links, fed, optimizer, options, decay_biases, memory_budget)
+        make, program = session_of(self, links, fed, optimizer, options, decay_biases, memory_budget)
         signature = optimizer.name, tuple(sorted(optimizer.options.items()))
         state, start = {name: np.zeros([i.extent for i in v.axes], self.dtype) for name, v in program.state.items()}, (0, 0)
         progress = None
@@ -364,45 +379,6 @@ class Model:
         program = self.program("L", **fed.how)
         stored = self._store(program, fed.arrays)
         return lambda parameters: float(self.engine.Run(program, {**stored, **parameters}, self.dtype).outputs()["L"])
-
-    def _session(self, links, fed, optimizer, options, decay_biases, budget):
-        """(function(parameters, state) -> session, the program of its updates): whole sequences, or one of the forms in segments."""
-        how, more = {**fed.how, **links.how}, (optimizer, options.clip_norm, options.clip_value, decay_biases)
-        if links.lag:
-            update = self._update_program(*more)
-            lag = self._lag(fed.how, links.length, budget, training=True)
-            return (lambda parameters, state: lagged.Session(update, lag, lag.begin, parameters, state)), update
-        if links.stateful:
-            program = self._step_program(how, *more, outputs=("L", "J", "E", *(f"{name}.end" for name in self.network.states)))
-            return (lambda parameters, state: carrying.Session(program, links.length, self.engine, parameters, state, self.dtype)), program
-        program = self._step_program(how, *more)
-        length = self._segment_length(program, fed, options.batch_size, budget, links)
-        if length is None:
-            return (lambda parameters, state: self.engine.Session(program, parameters, state, self.dtype, self.threads)), program
-        segments = Segments.of(program, length, self.engine, self.dtype, links.cut)
-        return (lambda parameters, state: segmented.Session(program, segments, parameters, state)), program
-
-    def _segment_length(self, program, fed, rows, budget=BUDGET, links=None):
-        """Steps of a segment where whole sequences would not keep to the budget; None where they do."""
-        if not self.network.sequence:
-            return None
-        steps = next(array.shape[1] for name, array in fed.arrays.items() if name in ("x", "ids"))
-        multiple = links.length if links is not None and links.cut else 1
-        return segment_length(program, self.dtype.itemsize, min(rows, fed.n), steps, budget, multiple)
-
-    def _lag(self, how, length, budget=BUDGET, training=False):
-        """The gradient whose losses reach back exactly ``length`` steps."""
-        how = {key: value for key, value in how.items() if key == "target"}
-        how |= {"weighted": True, "scaled_penalty": True, "counted": self.network.output_per_step, "training": training}
-        names = self.network.states
-        return lagged.Lag(self.program("L", "J", gradients=True, **how), self.program("L", "J", gradients=True, given_state=True, **how),
-                          self.program(*names, training=training), names, length, self.engine, self.dtype, budget)
-
-    def _update_program(self, optimizer, clip_norm, clip_value, decay_biases):
-        system, gradients = update_alone(self.network.parameters)
-        system, replaces = update_equations(system, gradients, self.network.parameters, optimizer, clip_norm=clip_norm,
-                                            clip_value=clip_value, decay_biases=decay_biases)
-        return lower(system, ["L", "J"], updates=replaces, gradients=gradients, kernels=self.engine.kernels)
 
     def _step_program(self, how, optimizer, clip_norm, clip_value, decay_biases, outputs=("L", "J")):
         key = ("step", tuple(sorted(how.items())), optimizer.rule, tuple(sorted(optimizer.options.items())), clip_norm, clip_value,

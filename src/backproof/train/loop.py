@@ -134,7 +134,9 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
         found = [numbers(k) if updates is None else [numbers(k, s) for s in range(updates)] for k in range(per_epoch)]
         scalars = {name: np.array([at[name] if updates is None else [one[name] for one in at] for at in found]) for name in numbers(0)}
         if links is not None:
-            scalars["xi"] = np.stack([links(epoch, k) for k in range(per_epoch)])
+            drawn = [links(epoch, k) for k in range(per_epoch)]
+            same = all(xi is drawn[0] for xi in drawn)                        # regular: one row serves every step
+            scalars["xi"] = np.broadcast_to(drawn[0], (per_epoch, len(drawn[0]))) if same else np.stack(drawn)
         scalars.update(more_scalars(chosen) if more_scalars else {})
         while progress.within.done < per_epoch:
             look()
