@@ -114,7 +114,7 @@ class _Cutter:
             targets = [name for name, at in self.sums.items() if at == number]
             targets += [name for name, _ in ends[number]] + [name for name, _ in captures[number]]
             chosen[number] = self.slice(targets)
-            for border in self.crossing(chosen[number], captures[number]):
+            for border in self.crossing(chosen[number]):
                 how = self.how(border, number)
                 self.borders[number][border] = how
                 if how == "stored":
@@ -159,9 +159,9 @@ class _Cutter:
                       if operand.value in self.places and not self.places[operand.value].between and not _end(operand)]
         return [i for i in self.program.instructions if id(i) in chosen]
 
-    def crossing(self, instructions, captured):
+    def crossing(self, instructions):
         """The (value, side) that the instructions read across a border of segments."""
-        found = set(captured)
+        found = set()
         for instruction in instructions:
             for operand in instruction.reads():
                 offset = next((o for label, o in operand.axes if isinstance(label, Index) and label.kind == "time"), 0)

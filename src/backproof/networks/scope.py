@@ -8,7 +8,7 @@ Gives   indices, parameters, noise and named equations, all called after the lay
 import re
 from dataclasses import dataclass, field
 
-from ..calculus import TIME, Index, Map, Ref, System, Variable, as_node, edge, identity, number, rename, scaled, shift, total
+from ..calculus import SAMPLE, TIME, Index, Map, Ref, System, Variable, as_node, edge, identity, number, rename, scaled, shift, total
 from ..errors import OptionError, ShapeError, SpecError
 from . import initial as initial_values
 
@@ -203,14 +203,20 @@ class Scope:
             return before
         return scaled(before, links if direction > 0 else shift(links, time, -1, number(1)))     # the link to the step ahead
 
-    def state_before(self, symbol, indices):
-        """The state one step back; before the first step zero, or the state that is carried in."""
+    def state_before(self, symbol, indices, learned=False):
+        """The state one step back; before the first step zero, what is learned, or the state that is carried in.
+
+        Where both can be, ``begins`` is 1 for the sequences that begin and 0 for those that go on.
+        """
         name, initial = self.named(symbol), 0
+        if learned:
+            initial = self.parameter(f"start_{symbol}", (self.own,), "bias")
         if self.assembly.given_state:
             if self.direction < 0:
                 raise OptionError(f"{self.label} runs backwards in time; no state can be carried into it",
                                   fix="train without carried states, or in one direction")
-            initial = Variable(f"{name}.start", [i for i in stored(indices) if i != TIME], "carried")
+            carried = Variable(f"{name}.start", [i for i in stored(indices) if i != TIME], "carried")
+            initial = carried + Variable("begins", (SAMPLE,), "carried") * initial if learned else carried
         self.assembly.states.append(name)
         return self.previous(symbol, indices, initial)
 

@@ -16,7 +16,7 @@ from .scope import Assembly, Scope, stored
 
 __all__ = ["Described", "RESERVED", "checked_layers", "describe", "seeds"]
 
-RESERVED = ("E", "J", "L", "adj", "adj2", "counts", "grad", "hess", "ids", "mask", "penalty", "penalty_scale", "prediction",
+RESERVED = ("E", "J", "L", "adj", "adj2", "begins", "counts", "grad", "hess", "ids", "mask", "penalty", "penalty_scale", "prediction",
             "steps", "v", "w", "x", "xi", "y")
 
 

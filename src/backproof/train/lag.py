@@ -80,6 +80,7 @@ class Lag:
             if per_step:
                 fed["counts"] = np.zeros((len(row), self.length))
                 fed["counts"][:, -1] = 1 / lengths[row]
+            fed["begins"] = np.zeros(len(row))
             fed.update({f"{name}.start": states[name][end - self.length, row] for name in self.names})
             self.add(self.window, parameters, {**fed, "w": weights[row]}, len(row), n, 1.0 if self.total is None else 0.0)
 

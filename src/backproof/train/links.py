@@ -23,12 +23,13 @@ __all__ = ["Links", "regular"]
 
 
 def regular(length, steps):
-    """ξ of segments of ``length`` steps: 0 on the link into each new segment.
+    """ξ of segments of ``length`` steps: 0 on the link into each segment but the first, whose link is from the initial state.
 
     >>> regular(2, 5).tolist()
-    [0.0, 1.0, 0.0, 1.0, 0.0]
+    [1.0, 1.0, 0.0, 1.0, 0.0]
     """
-    return (np.arange(steps) % length > 0).astype(np.float64)
+    t = np.arange(steps)
+    return ((t % length > 0) | (t == 0)).astype(np.float64)
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ class Session:
             feeds.update(masks(self.program, originals[active], behind - first, epoch, seed, self.dtype, timed=False))
             feeds.update({name: value[first:behind] if name in timed else value[s] for name, value in scalars.items()})
             feeds.update({f"{name}.start": carried[name][active] for name in self.carried})
+            feeds["begins"] = np.full(len(active), first == 0)
             run = self.engine.Run(self.program, {**feeds, **place.parameters, **place.state}, self.dtype)
             outputs = run.outputs()
             found = new_values(run, place, done)
