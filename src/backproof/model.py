@@ -257,6 +257,19 @@ class Model:
         snapshot = Snapshot(self.history.records[-1]["epoch"] + 1 if self.history.records else NEWEST, recording(self._arrays))
         return Trace.of(recording, [snapshot], **{"feature_names": self.feature_names, **about})
 
+    def horizon(self, X, y, sample_weight=None, seed=0):
+        """How far back in time the error signal reaches on these sequences, why, and what a truncation would cut off: a Horizon.
+
+        >>> import numpy as np
+        >>> from backproof import Network
+        >>> model = Network("1 | rnn 3 | 1").build(seed=0, dtype="float64")
+        >>> found = model.horizon(np.ones((2, 30, 1)), np.zeros((2, 30, 1)))
+        >>> found.steps, len(found.curve), [length for length, share, cosine in found.bias][:3]
+        (30, 30, [1, 2, 3])
+        """
+        from .show.horizon import measure_horizon      # typesetting loads only when asked for
+        return measure_horizon(self, X, y, sample_weight, seed)
+
     def report(self, X, y=None, **about):
         """What training came to: curves, errors, the health of the error signal with causes and mends: a Report.
 
