@@ -334,8 +334,7 @@ class Model:
         if rows is not None:
             fed.arrays["w"] = (fed.arrays["w"] * (len(rows) / fed.n)).astype(self.dtype)     # mean 1 over the rows that are there
         return self.train(fed, _optimizer(optimizer), options, rows=rows, validate=validate, callbacks=callbacks, links=links,
-                          about=(truncation_length, continue_probability, stateful, truncation_lag, memory_budget)[:2 if not (
-                              stateful or truncation_lag or links.cut) else 5], memory_budget=memory_budget,
+                          about=(truncation_length, continue_probability, *links.about(memory_budget)), memory_budget=memory_budget,
                           continued=continued, decay_biases=decay_biases, checkpoints=checkpoints)
 
     def train(self, fed, optimizer, options, *, rows=None, validate=None, callbacks=(), continued=False, decay_biases=False,

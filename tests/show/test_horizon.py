@@ -36,7 +36,8 @@ def signal(model, x, y, s, t):
         for unit in range(before[state].shape[-1]):
             start = {f"{name}.start": before[name][t].astype(complex) for name in states}
             start[f"{state}.start"][0, unit] += 1e-20j
-            a = Run(program, {**model.parameters, "x": x[t + 1:s + 1, None], **start}, np.complex128).outputs()["prediction"].reshape(-1, 2)[-1]
+            run = Run(program, {**model.parameters, "x": x[t + 1:s + 1, None], **start}, np.complex128)
+            a = run.outputs()["prediction"].reshape(-1, 2)[-1]
             squares += (0.5 * ((a - y) ** 2).sum()).imag ** 2 / 1e-40
     return np.sqrt(squares)
 
@@ -88,7 +89,8 @@ def test_a_vanishing_and_an_exploding_signal_are_told_apart():
     assert large.rate == pytest.approx(3, rel=0.1) and large.beyond and large.advice[0][0] == "horizon_explodes"
 
 
-@pytest.mark.parametrize("spec", ["3 | bi lstm 3 | 2", "3 | bi rnn 3 | last | 2", "3 | gru 3 | max | 2", "3 | lstm 3 learned_state | 2"])
+@pytest.mark.parametrize("spec", ["3 | bi lstm 3 | 2", "3 | bi rnn 3 | last | 2", "3 | gru 3 | max | 2",
+                                  "3 | lstm 3 learned_state | 2"])
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_every_network_with_a_state_has_a_horizon(spec, language):
     model = model_of(spec)

@@ -16,7 +16,8 @@ from backproof.train.segments import Segments, Session, footprint, segment_lengt
 DRAW = np.random.default_rng(7)
 N, T = 3, 7
 CELLS = ["rnn 4", "lstm 4", "gru 3 | gru 4", "bi rnn 3", "bi lstm 3 | bi rnn 2"]
-ENDS = [("2", "squared_error"), ("last | 2 softmax", "cross_entropy"), ("mean | 2 softmax", "cross_entropy"), ("max | 2", "squared_error")]
+ENDS = [("2", "squared_error"), ("last | 2 softmax", "cross_entropy"), ("mean | 2 softmax", "cross_entropy"),
+        ("max | 2", "squared_error")]
 
 
 def problem(cell, end, loss, ragged, **more):
@@ -46,7 +47,8 @@ def whole(model, program, fed, engine, xi=None):
     state = {n: np.zeros([i.extent for i in v.axes]) for n, v in program.state.items()}
     stored = model._store(program, fed.arrays)
     noise = reference.masks(program, np.arange(N), T, 0, 0, model.dtype)
-    return engine.Run(program, {**stored, **noise, **model.parameters, **state, "eta": 0.1, **({} if xi is None else {"xi": xi})}, model.dtype)
+    scalars = {"eta": 0.1} if xi is None else {"eta": 0.1, "xi": xi}
+    return engine.Run(program, {**stored, **noise, **model.parameters, **state, **scalars}, model.dtype)
 
 
 def same_bits(a, b):

@@ -79,21 +79,21 @@ def test_a_lag_of_all_steps_is_the_full_gradient(end, y):
     long = model.truncated_gradients(X, y, weights, truncation_lag=5)            # one loss of one sequence lacks one link
     above = [name for name in full if name.endswith("2")]
     assert_agree({k: long[k] for k in above}, {k: full[k] for k in above}, tolerance=1e-13)
-    assert not np.allclose(long["W_f1"], full["W_f1"], rtol=1e-9, atol=0)
+    assert not np.allclose(long["W_i1"], full["W_i1"], rtol=1e-9, atol=0)       # a forget gate has nothing to forget at first
 
 
 def test_the_lag_form_with_budget_and_penalty():
     model = model_of("rnn 4", l2=0.1)
-    assert_agree(model.truncated_gradients(X, Y, truncation_lag=2, memory_budget=500), model.truncated_gradients(X, Y, truncation_lag=2),
-                 tolerance=1e-13)
     found = model.truncated_gradients(X, Y, truncation_lag=2)
+    assert_agree(model.truncated_gradients(X, Y, truncation_lag=2, memory_budget=500), found, tolerance=1e-13)
     bare = model_of("rnn 4").set_parameters(**model.parameters).truncated_gradients(X, Y, truncation_lag=2)
     assert_agree(found["W1"], bare["W1"] + 0.1 * model.parameters["W1"], tolerance=1e-13)
 
 
 def test_training_by_lag_steps_along_its_gradient():
     model = model_of("gru 3")
-    expected = {k: v - 0.1 * g for (k, v), g in zip(model.parameters.items(), model.truncated_gradients(X, Y, truncation_lag=2).values())}
+    gradients = model.truncated_gradients(X, Y, truncation_lag=2)
+    expected = {k: v - 0.1 * gradients[k] for k, v in model.parameters.items()}
     loss = model.loss(X, Y)
     model.fit(X, Y, epochs=1, batch_size=3, optimizer="sgd", learning_rate=0.1, shuffle=False, truncation_lag=2)
     assert_agree(dict(model.parameters), expected, tolerance=1e-13)
@@ -126,7 +126,8 @@ def test_stateful_training_updates_every_segment_and_carries_numbers(cell, engin
     model = model_of(cell)
     twin = Network(f"3 | {cell} | 2").build(seed=0, engine=engine, dtype="float64").set_parameters(**model.parameters)
     expected, count = by_hand(model, X, Y, 2, 0.1, epochs=2)
-    twin.fit(X, Y, epochs=2, batch_size=1, optimizer="momentum", learning_rate=0.1, shuffle=False, stateful=True, truncation_length=2)
+    twin.fit(X, Y, epochs=2, batch_size=1, optimizer="momentum", learning_rate=0.1, shuffle=False, stateful=True,
+             truncation_length=2)
     assert count == 2 * (1 + 3 + 2)
     assert_agree(dict(twin.parameters), expected, tolerance=1e-12)
 

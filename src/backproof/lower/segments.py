@@ -72,7 +72,8 @@ class _Cutter:
             else:
                 self.maker.update(dict.fromkeys(instruction.writes(), instruction))
         self.sums = {name: place.at - 1 for name, place in self.places.items() if over_time(self.maker[name], self.values)}
-        self.count = 1 + max([place.at for place in self.places.values() if not place.between] + list(self.sums.values()), default=0)
+        timed = [place.at for place in self.places.values() if not place.between]
+        self.count = 1 + max([*timed, *self.sums.values()], default=0)
         self.check()
         self.put_off()
 
@@ -220,8 +221,8 @@ class _Cutter:
                 outputs[name] = _whole(name, self.values[name].axes)
         for name, side in sorted(self.used):
             fill = self.fills[name, side]
-            if number == max([self.places[o.value].at + (not self.places[o.value].between) for o in fill.reads() if o.value in self.places],
-                             default=0):
+            read = [self.places[o.value] for o in fill.reads() if o.value in self.places]
+            if number == max([place.at + (not place.between) for place in read], default=0):
                 edge = f"{name}.{side}.edge"
                 values[edge] = Value(edge, self.without_time(name))
                 outputs[edge] = _whole(edge, self.without_time(name))

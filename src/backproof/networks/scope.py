@@ -8,7 +8,8 @@ Gives   indices, parameters, noise and named equations, all called after the lay
 import re
 from dataclasses import dataclass, field
 
-from ..calculus import SAMPLE, TIME, Index, Map, Ref, System, Variable, as_node, edge, identity, number, rename, scaled, shift, total
+from ..calculus import (SAMPLE, TIME, Index, Map, Ref, System, Variable, as_node, edge, identity, number, rename, scaled, shift,
+                        total)
 from ..errors import OptionError, ShapeError, SpecError
 from . import initial as initial_values
 

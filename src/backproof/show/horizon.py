@@ -162,11 +162,13 @@ def _adjoints(model, fed, length, given, members, before):
     rows = np.array([n for _, n, _, _ in members])
     steps = np.array([begin for _, _, begin, _ in members])[:, None] + np.arange(length)
     timed = {name for name, v in program.inputs.items() if any(i.kind == "time" for i in v.axes)}
-    arrays = {name: a[rows[:, None], steps] if name in timed else a[rows] for name, a in fed.arrays.items() if name in program.inputs}
+    arrays = {name: a[rows[:, None], steps] if name in timed else a[rows]
+              for name, a in fed.arrays.items() if name in program.inputs}
     if per_step:
         arrays["counts"] = (np.arange(length) == np.array([at for *_, at in members])[:, None]).astype(float)
     if given:
-        arrays.update({f"{state}.start": before[state][steps[:, 0] - 1, rows] for state in network.states}, begins=np.zeros(len(rows)))
+        arrays.update({f"{state}.start": before[state][steps[:, 0] - 1, rows] for state in network.states})
+        arrays["begins"] = np.zeros(len(rows))
     feeds = {name: reference.storage_order(v, arrays[name]) for name, v in program.inputs.items() if name in arrays}
     outputs = model.engine.Run(program, {**model.parameters, **feeds}, model.dtype).outputs()
     return {state: np.linalg.norm(np.asarray(outputs[adjoints[state]], float), axis=-1) for state in network.states}
@@ -210,7 +212,8 @@ def _causes(model, fed, lengths, seed):
     slopes = _slopes(model, fed, system)
     found = []
     for layer in dict.fromkeys(system[state].layer for state in network.states):
-        matrices = {p.name: _radius(model.parameters[p.name]) for p in network.parameters if p.layer == layer and p.kind == "recurrent"}
+        matrices = {p.name: _radius(model.parameters[p.name])
+                    for p in network.parameters if p.layer == layer and p.kind == "recurrent"}
         found.append({"layer": layer, **blocks.get(layer, {}), "slopes": slopes.get(layer, {}), "matrices": matrices})
     return found
 
@@ -240,7 +243,8 @@ def _jacobians(model, fed, lengths, seed):
         start = np.concatenate([before[state][t - 1, n] for state in network.states])
         moved = start + 1e-20j * np.eye(size)                                # row k: unit k moved
         parts = np.split(moved, np.cumsum(widths)[:-1], axis=1)
-        now = {name: np.repeat(fed.arrays[name][n:n + 1, t:t + 1], size, axis=0).swapaxes(0, 1) for name in ("x", "ids") if name in fed.arrays}
+        now = {name: np.repeat(fed.arrays[name][n:n + 1, t:t + 1], size, axis=0).swapaxes(0, 1)
+               for name in ("x", "ids") if name in fed.arrays}
         feeds = {**now, **{f"{state}.start": part for state, part in zip(network.states, parts)}, "begins": np.zeros(size)}
         outputs = reference.Run(program, {**model.parameters, **feeds}, np.complex128).outputs()
         jacobian = np.concatenate([outputs[f"{state}.end"] for state in network.states], axis=1).imag / 1e-20
@@ -310,7 +314,7 @@ def _flat(gradients):
 def _advice(network, found):
     """[(phrase of the table, values)], the gravest first."""
     advice = []
-    simple = [layer for layer in network.layers if layer.kind == "rnn" or getattr(getattr(layer, "layer", None), "kind", "") == "rnn"]
+    simple = [layer for layer in network.layers if "rnn" in (layer.kind, getattr(getattr(layer, "layer", None), "kind", ""))]
     if found.rate > 1.02:
         advice.append(("horizon_explodes", found.rate))
     enough = next((length for length, share, _ in found.bias if share < FAINT), None)

@@ -21,7 +21,8 @@ def text(horizon, language="en"):
 def sentences(horizon, language):
     """What was found, a sentence each."""
     say = lambda key, *values: page_phrase(key, language, *map(_shown, values))                    # noqa: E731
-    lines = [say("horizon_beyond" if horizon.beyond else "horizon_reach", horizon.reach, horizon.steps), say("horizon_rate", horizon.rate)]
+    reach = "horizon_beyond" if horizon.beyond else "horizon_reach"
+    lines = [say(reach, horizon.reach, horizon.steps), say("horizon_rate", horizon.rate)]
     for cause in horizon.causes:
         if "radius" in cause:
             lines.append(say("horizon_jacobian", cause["layer"], cause["radius"], cause["norm"]))
@@ -75,5 +76,5 @@ def heat(horizon, language):
                              f'fill-opacity="{value:.2f}"></rect>')
     size = {"viewBox": f"0 0 {left + wide} {len(rows) * tall}", "width": left + wide, "height": len(rows) * tall}
     svg = element("svg", "".join(parts), **size, role="img", **{"aria-label": page_phrase("horizon_heat", language)})
-    return element("div", svg, **{"class": "scroll chart"}) + element("p", escape(page_phrase("horizon_heat_about", language, SHADES)),
-                                                                      **{"class": "soft"})
+    about = element("p", escape(page_phrase("horizon_heat_about", language, SHADES)), **{"class": "soft"})
+    return element("div", svg, **{"class": "scroll chart"}) + about

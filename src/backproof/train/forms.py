@@ -76,7 +76,8 @@ def truncated_gradients(model, fed, length=None, reach=None, xi=None, budget=BUD
 
 def lag_of(model, how, length, budget=BUDGET, training=False):
     """The gradient whose losses reach back exactly ``length`` steps."""
-    how = {"target": how["target"], "weighted": True, "scaled_penalty": True, "counted": model.network.output_per_step, "training": training}
+    how = {"target": how["target"], "weighted": True, "scaled_penalty": True, "training": training,
+           "counted": model.network.output_per_step}
     names = model.network.states
     return lag.Lag(model.program("L", "J", gradients=True, **how), model.program("L", "J", gradients=True, given_state=True, **how),
                    model.program(*names, training=training), names, length, model.engine, model.dtype, budget)

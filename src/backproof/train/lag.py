@@ -119,10 +119,9 @@ class Session:
             noise = {name: a.swapaxes(0, 1) if any(i.kind == "time" for i in self.training.inputs[name].axes) else a
                      for name, a in noise.items()}
             gradients, loss, objective = self.lag.gradients(self.parameters, arrays, noise)
-            given = {f"given.{name}": g for name, g in gradients.items()}
+            given = {**{f"given.{name}": g for name, g in gradients.items()}, "given.L": loss, "given.J": objective}
             now = {name: values[k] for name, values in scalars.items()}
-            run = self.lag.engine.Run(self.update, {**given, **self.parameters, **self.state, **now, "given.L": loss, "given.J": objective},
-                                      self.dtype)
+            run = self.lag.engine.Run(self.update, {**given, **self.parameters, **self.state, **now}, self.dtype)
             found = new_values(run, self, done)
             if found is None:
                 return done

@@ -51,6 +51,10 @@ class Links:
     lag: bool = False
     cut: bool = False
 
+    def about(self, budget):
+        """What, beside the length and the probability, the numbers of a run depend on."""
+        return (self.stateful, self.lag and self.length, budget) if self.stateful or self.lag or self.cut else ()
+
     def updates(self, fed):
         """How many updates a minibatch of sequences takes where the state is carried."""
         return -(-next(array.shape[1] for name, array in fed.arrays.items() if name in ("x", "ids")) // self.length)
@@ -78,7 +82,8 @@ class Links:
         if length >= steps:
             return cls({})                                      # one segment: the full gradient, bit for bit
         xi = regular(length, steps)
-        return cls({"truncated": True}, lambda epoch, step: xi, int(length), cut=network.output_per_step and not network.bidirectional)
+        cut = network.output_per_step and not network.bidirectional
+        return cls({"truncated": True}, lambda epoch, step: xi, int(length), cut=cut)
 
 
 def check_forms(network, length, probability, stateful, lag):
@@ -95,11 +100,12 @@ def check_forms(network, length, probability, stateful, lag):
         raise OptionError("stateful=True carries the state from segment to segment, and no segment has a length",
                           fix="truncation_length=…: there is one update for each segment")
     if (stateful or lag is not None) and network.bidirectional:
-        raise OptionError("a bidirectional network has no state to carry: its reversed half begins at the last step, which a segment "
-                          "does not know", fix="train it in one direction, or by truncation_length without stateful")
+        raise OptionError("a bidirectional network has no state to carry: its reversed half begins at the last step, which a "
+                          "segment does not know", fix="train it in one direction, or by truncation_length without stateful")
     if stateful and not network.output_per_step:
         raise OptionError("stateful=True updates after every segment, and this network has its loss behind the last step only",
                           fix="an output at every step, or truncation_length without stateful")
     if lag is not None and not (network.output_per_step or any(layer.kind == "last" for layer in network.layers)):
-        raise OptionError("a pooled output is no loss of one step: the adjoint of the mean or the maximum begins at all steps at once",
+        raise OptionError("a pooled output is no loss of one step: the adjoint of the mean or the maximum begins at all steps "
+                          "at once",
                           fix="truncation_length, or 'last' instead of the pool")

@@ -128,11 +128,8 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
     while progress.epoch < progress.end:
         epoch, step = progress.epoch, progress.step
         chosen = rows[order(seed, epoch, len(rows))] if options.shuffle else rows
-        def numbers(k, s=0):
-            eta = options.learning_rate * rate(step + k, progress.total) * stopping.scale
-            return {"eta": eta, **optimizer.at((step + k) * (updates or 1) + s + 1)}
-        found = [numbers(k) if updates is None else [numbers(k, s) for s in range(updates)] for k in range(per_epoch)]
-        scalars = {name: np.array([at[name] if updates is None else [one[name] for one in at] for at in found]) for name in numbers(0)}
+        scalars = _scalars(optimizer, options.learning_rate * stopping.scale, lambda k: rate(k, progress.total),
+                           range(step, step + per_epoch), updates)
         if links is not None:
             drawn = [links(epoch, k) for k in range(per_epoch)]
             same = all(xi is drawn[0] for xi in drawn)                        # regular: one row serves every step
@@ -162,6 +159,15 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
     if progress.best is not None:
         session.parameters = progress.best
     return history
+
+
+def _scalars(optimizer, learning_rate, rate, steps, updates):
+    """{name: the scalars of each step}, one row of them where a step takes several updates."""
+    def at(k, s):
+        return {"eta": learning_rate * rate(k), **optimizer.at(k * (updates or 1) + s + 1)}
+    found = [[at(k, s) for s in range(updates or 1)] for k in steps]
+    arrays = {name: np.array([[one[name] for one in row] for row in found]) for name in found[0][0]}
+    return arrays if updates else {name: rows[:, 0] for name, rows in arrays.items()}
 
 
 def _steps(session, data, chosen, scalars, batch_size, seed, progress, every):

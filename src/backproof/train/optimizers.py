@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from inspect import signature
 
-from ..calculus import System, Variable, abs, add, as_node, identity, largest, maximum, minimum, number, reciprocal, sqrt, square, total
+from ..calculus import (System, Variable, abs, add, as_node, identity, largest, maximum, minimum, number, reciprocal, sqrt, square,
+                        total)
 from ..errors import OptionError
 
 __all__ = ["Optimizer", "OPTIMIZERS", "optimizer", "update_alone", "update_equations"]

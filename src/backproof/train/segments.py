@@ -5,19 +5,17 @@ Gives   a Session like an engine's: one update per minibatch, whose gradient is 
         segments it carries the values at the borders and the sums over time, so that full gradients keep every bit.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..engines.reference import masks, storage_order
 from ..engines.steps import Steps, uninterrupted
-from ..errors import OptionError
 from ..lower.plan import count
 from ..lower.segments import SAMPLES, segmented
 from .loop import check_number
 
-__all__ = ["BUDGET", "Segments", "Session", "carried", "footprint", "segment_length"]
+__all__ = ["BUDGET", "Segments", "Session", "footprint", "new_values", "segment_length"]
 
 BUDGET = 1 << 30                    # bytes that one run of whole sequences may hold before it is cut into segments
 
@@ -76,8 +74,8 @@ class Segments:
         return self.execute(self.cut.between[-1], fixed)
 
     def execute(self, program, feeds):
-        return self.engine.Run(program, {name: feeds[name] for name, v in program.values.items() if v.storage not in ("value", "extent")},
-                               self.dtype)
+        given = [name for name, v in program.values.items() if v.storage not in ("value", "extent")]
+        return self.engine.Run(program, {name: feeds[name] for name in given}, self.dtype)
 
     def sweep(self, one, fixed, window, steps, stored):
         """One pass over the segments: what is complete behind it is added to ``fixed``, what later passes need to ``stored``."""
@@ -147,7 +145,7 @@ class Session:
         timed = {name for name, v in values.items() if any(i.kind == "time" for i in v.axes)}
         steps = next(data[name].shape[1] for name in values if name in data and name in timed)
         fixed = {**self.parameters, **self.state, **{name: value for name, value in scalars.items() if name not in timed}}
-        fixed.update({name: storage_order(values[name], data[name][chosen]) for name in values if name in data and name not in timed})
+        fixed.update({name: storage_order(v, data[name][chosen]) for name, v in values.items() if name in data and name not in timed})
         noise = masks(self.program, originals, steps, epoch, seed, self.dtype, timed=False)
 
         def window(first, behind):
@@ -160,8 +158,7 @@ class Session:
 def new_values(run, at, done):
     """(parameters, state) after a run's update of those ``at`` hand; None, and ``done.failure``, where something is not finite."""
     outputs = run.outputs()
-    finite = all(np.isfinite(outputs[name]).all() for name in ("L", "J")) and all(np.isfinite(g).all() for g in run.gradients().values())
-    if not finite:
+    if not all(np.isfinite(array).all() for array in (outputs["L"], outputs["J"], *run.gradients().values())):
         done.failure = (done.done, run.first_non_finite() or "J")
         return None
     new = run.update()

@@ -42,7 +42,8 @@ class Session:
         originals = rows if originals is None else originals
         for k, start in enumerate(range(0, len(rows), batch_size)):
             now = {name: values[k] for name, values in scalars.items()}
-            if not self.sequences(data, rows[start:start + batch_size], now, originals[start:start + batch_size], epoch, seed, done):
+            behind = start + batch_size
+            if not self.sequences(data, rows[start:behind], now, originals[start:behind], epoch, seed, done):
                 return done
         return done
 
@@ -62,8 +63,9 @@ class Session:
             active = np.flatnonzero(valid)
             if not len(active):
                 break
-            feeds = {name: storage_order(values[name], data[name][rows[active], first:behind] if name in timed else data[name][rows[active]])
-                     for name in values if name in data}
+            chosen = {name: data[name][rows[active], first:behind] if name in timed else data[name][rows[active]]
+                      for name in values if name in data}
+            feeds = {name: storage_order(values[name], array) for name, array in chosen.items()}
             feeds.update(masks(self.program, originals[active], behind - first, epoch, seed, self.dtype, first, timed=True))
             feeds.update(masks(self.program, originals[active], behind - first, epoch, seed, self.dtype, timed=False))
             feeds.update({name: value[first:behind] if name in timed else value[s] for name, value in scalars.items()})
