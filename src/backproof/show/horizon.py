@@ -16,7 +16,7 @@ import numpy as np
 from ..calculus import Ref
 from ..engines import reference
 from ..engines.generator import order, truncation_links
-from ..errors import OptionError
+from ..errors import NonFiniteError, OptionError
 from ..lower import lower
 from ..train.forms import truncated_gradients
 from .evaluate import slope as slope_of
@@ -93,6 +93,9 @@ def measure_horizon(model, X, y, sample_weight=None, seed=0):
     lengths = np.full(fed.n, steps) if mask is None else np.asarray(mask).sum(axis=1).astype(int)
     losses = _losses(network, lengths, seed)
     heat, by_state = _reach(model, fed, lengths, losses)
+    if not np.isfinite(np.asarray(heat, float)[~np.isnan(heat)]).all() or not all(np.isfinite(row[0]) for row in heat):
+        raise NonFiniteError("the error signal is not finite", where="on the way through the measured sequences",
+                             fix="smaller recurrent weights (initial=\"orthogonal\"), or train with clip_norm=1.0")
     curve = _means(heat)
     reach, beyond, rate = _summary(curve)
     bias, spread = _truncations(model, fed, int(lengths.max()), seed)
