@@ -247,13 +247,14 @@ class Model:
         found = self._run(program, self._store(program, fed.arrays)).outputs()
         return {name: _sample_first(program.outputs[name].labels, found[name]) for name in program.outputs}
 
-    def trace(self, X, y=None, sample_weight=None, **about):
+    def trace(self, X, y=None, sample_weight=None, truncation_length=None, **about):
         """Every number of a run on these samples, for reading and for the page: a Trace (.values, .to_html(path)).
 
+        ``truncation_length``: the adjoint is cut every so many steps, as ``fit`` does with the same option.
         ``about``: feature_names, class_names, learning_rate (of the update that the page shows), title, rows.
         """
         from .show.trace import NEWEST, Recording, Snapshot, Trace      # typesetting loads only when asked for
-        recording = Recording(self, X, y, sample_weight)
+        recording = Recording(self, X, y, sample_weight, truncation_length)
         snapshot = Snapshot(self.history.records[-1]["epoch"] + 1 if self.history.records else NEWEST, recording(self._arrays))
         return Trace.of(recording, [snapshot], **{"feature_names": self.feature_names, **about})
 
