@@ -5,6 +5,7 @@ Gives   predictions, losses, gradients by parameter name, error signals per samp
 """
 
 import json
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -22,7 +23,7 @@ from .train import OPTIMIZERS, History, Options, train
 from .train.files import load_tensors, save_tensors
 from .train.lbfgs import minimise
 from .train.checkpoints import identity
-from .train.forms import run_of, session_of, truncated_gradients
+from .train.forms import predicted, run_of, session_of, truncated_gradients
 from .train.links import Links
 from .train.loop import check_number, new_progress
 from .train.optimizers import Optimizer, update_equations
@@ -144,9 +145,10 @@ class Model:
         program = self.program("prediction", **fed.how)
         parts = []
         for start in range(0, fed.n, CHUNK):
-            chunk = {name: array[start:start + CHUNK] for name, array in fed.arrays.items()}
-            run = self._run(program, self._store(program, chunk))
-            part = _sample_first(program.outputs["prediction"].labels, run.outputs()["prediction"])
+            chunk = replace(fed, arrays={name: array[start:start + CHUNK] for name, array in fed.arrays.items()},
+                            n=min(CHUNK, fed.n - start))
+            run, values = predicted(self, program, chunk)
+            part = _sample_first(program.outputs["prediction"].labels, values)
             if not np.isfinite(part).all():
                 raise self._not_finite(run, "prediction", start)
             parts.append(part)
@@ -390,8 +392,7 @@ class Model:
             raise OptionError("validation is not a pair (X, y)", fix="validation=(X_validation, y_validation)")
         fed = self._feeds(*validation)
         program = self.program("L", **fed.how)
-        stored = self._store(program, fed.arrays)
-        return lambda parameters: float(self.engine.Run(program, {**stored, **parameters}, self.dtype).outputs()["L"])
+        return lambda parameters: float(run_of(self, program, fed, parameters=parameters).outputs()["L"])
 
     def _step_program(self, how, optimizer, clip_norm, clip_value, decay_biases, outputs=("L", "J")):
         key = ("step", tuple(sorted(how.items())), optimizer.rule, tuple(sorted(optimizer.options.items())), clip_norm, clip_value,

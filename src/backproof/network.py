@@ -9,7 +9,7 @@ from hashlib import blake2b
 from json import dumps
 
 from .calculus import SAMPLE
-from .derive import sweep
+from .derive import one_link, sweep
 from .errors import BackproofError, ModelFileError, OptionError, ShapeError, SpecError
 from .networks import described, spec
 from .networks.initial import policy, policy_text
@@ -175,6 +175,26 @@ class Network:
         system = system.restricted([of])
         wrt = wrt or [p.name for p in self.parameters if p.name in system.variables]
         return Derivation.of(system, {of: 1}, wrt, network=self, symbol=symbol)
+
+    def derive_link(self, layer=None, **how):
+        """The Jacobian of one step of a recurrent layer, transposed and applied to a signal v, with its link factor: a Derivation.
+
+        The loss of step s reaches step s − k through the product of these over the steps between. Two halves of a bidirectional
+        layer have a link each.
+
+        Parameters  layer  its label, the first recurrent layer unless given; how: options of ``system``
+
+        >>> print(Network("2 | rnn 3 | 1").derive_link().to_text(form="matrix").splitlines()[-1].split("   ")[0])
+         (4)  ∂s[n]/∂h1.before[t,n] = ξ[t] U1ᵀ δ1[t,n]
+        """
+        from .derivation import Derivation
+        system = self.system(**{"truncated": True, **how})
+        layers = dict.fromkeys(system[state].layer for state in self.states)
+        layer = next(iter(layers)) if layer is None else layer
+        if layer not in layers:
+            raise OptionError(f"there is no recurrent layer {layer!r}", fix=f"one of {', '.join(layers)}")
+        part, seeds_, before = one_link(system, [state for state in self.states if system[state].layer == layer])
+        return Derivation.of(part, seeds_, before, network=self, symbol="s")
 
     # ------------------------------------------------------------------------------------------------ as text and data
 

@@ -10,6 +10,7 @@ from backproof.engines import choose, reference
 from backproof.lower.segments import segmented
 from backproof.network import Network
 from backproof.oracles import assert_agree
+from backproof.train.forms import predicted, run_of
 from backproof.train.links import regular
 from backproof.train.segments import Segments, Session, footprint, segment_length
 
@@ -127,6 +128,20 @@ def test_a_memory_budget_changes_no_bit_of_training(spec):
     free, tight = (network.build(seed=1).fit(X, y, **how, **more) for more in ({}, {"memory_budget": 2000}))
     assert all(np.array_equal(free.parameters[k], tight.parameters[k]) for k in free.parameters)
     assert free.history["loss"] == tight.history["loss"]
+
+
+@pytest.mark.parametrize("spec", ["3 | lstm 4 learned_state | gru 3 | 2", "3 | rnn 4 | last | 2", "3 | bi rnn 4 | 2",
+                                  "3 | gru 3 | max | 2"])
+def test_predictions_and_losses_in_segments_have_the_same_bits(spec):
+    model = Network(spec).build(seed=1)
+    X = [DRAW.normal(size=(t, 3)) for t in (30, 12, 25)]
+    y = [DRAW.normal(size=(len(x), 2)) for x in X] if model.network.output_per_step else DRAW.normal(size=(3, 2))
+    fed, known = model._feeds(X), model._feeds(X, y)
+    program, loss = model.program("prediction", **fed.how), model.program("J", **known.how)
+    whole, pieces = (predicted(model, program, fed, budget)[1] for budget in (None, 3000))
+    assert np.array_equal(whole, pieces)
+    whole, pieces = (run_of(model, loss, known, budget).outputs()["J"] for budget in (None, 3000))
+    assert whole == pieces
 
 
 def test_segments_keep_to_the_budget():

@@ -14,7 +14,7 @@ from .links import Links
 from .optimizers import update_alone, update_equations
 from .segments import BUDGET, Segments, segment_length
 
-__all__ = ["run_of", "session_of", "truncated_gradients"]
+__all__ = ["predicted", "run_of", "session_of", "truncated_gradients"]
 
 
 def session_of(model, links, fed, optimizer, options, decay_biases, budget):
@@ -36,8 +36,8 @@ def session_of(model, links, fed, optimizer, options, decay_biases, budget):
 
 
 def length_of(model, program, fed, rows, budget=BUDGET, links=Links({})):                          # noqa: B008 (frozen)
-    """Steps of a segment where whole sequences would not keep to the budget; None where they do."""
-    if not model.network.sequence:
+    """Steps of a segment where whole sequences would not keep to the budget (None: there is none); None where they do."""
+    if budget is None or not model.network.sequence:
         return None
     return segment_length(program, model.dtype.itemsize, min(rows, fed.n), steps_of(fed), budget, links.length if links.cut else 1)
 
@@ -46,15 +46,40 @@ def steps_of(fed):
     return next(array.shape[1] for name, array in fed.arrays.items() if name in ("x", "ids"))
 
 
-def run_of(model, program, fed, budget=BUDGET, cut=False, multiple=1, **scalars):
+def run_of(model, program, fed, budget=BUDGET, cut=False, multiple=1, parameters=None, **scalars):
     """One Run of a program on all samples, in segments where the budget asks for it; what it gives has no steps."""
+    parameters = model.parameters if parameters is None else parameters
     length = length_of(model, program, fed, fed.n, budget, Links({}, length=multiple, cut=cut))
     if length is None:
         arrays = {name: storage_order(v, fed.arrays[name]) for name, v in program.inputs.items() if name in fed.arrays}
-        return model.engine.Run(program, {**model.parameters, **arrays, **scalars}, model.dtype)
-    session = segments.Session(program, Segments.of(program, length, model.engine, model.dtype, cut), model.parameters, {})
+        return model.engine.Run(program, {**parameters, **arrays, **scalars}, model.dtype)
+    session = segments.Session(program, Segments.of(program, length, model.engine, model.dtype, cut), parameters, {})
     rows = np.arange(fed.n)
     return session.one(fed.arrays, rows, scalars, rows, 0, 0)
+
+
+def predicted(model, program, fed, budget=BUDGET):
+    """(the last Run, the output activations in storage order): long sequences segment by segment, the states carried along."""
+    length = length_of(model, program, fed, fed.n, budget)
+    network = model.network
+    if length is None or not network.output_per_step or not network.states or network.bidirectional:
+        run = run_of(model, program, fed, None if network.output_per_step else budget)
+        return run, run.outputs()["prediction"]
+    masked, steps, parts, carried = "mask" in fed.arrays, steps_of(fed), [], {"begins": np.ones(fed.n)}
+    names = ("prediction", *(f"{state}.end" for state in network.states))
+    program = model.program(*names, given_state=True, **({"masked": True} if masked else {}))
+    for name, value in program.inputs.items():
+        if name.endswith(".start") and name not in fed.arrays:
+            carried[name] = np.zeros([fed.n if i.kind == "sample" else i.extent for i in value.axes])
+    for first in range(0, steps, length):
+        window = {name: a[:, first:first + length] for name, a in fed.arrays.items() if name in ("x", "ids", "mask")}
+        feeds = {name: storage_order(v, window[name]) for name, v in program.inputs.items() if name in window}
+        run = model.engine.Run(program, {**model.parameters, **feeds, **carried}, model.dtype)
+        outputs = run.outputs()
+        parts.append(outputs["prediction"])
+        carried = {f"{state}.start": outputs[f"{state}.end"] for state in network.states}
+        carried["begins"] = np.zeros(fed.n)
+    return run, np.concatenate(parts)
 
 
 def truncated_gradients(model, fed, length=None, reach=None, xi=None, budget=BUDGET):
