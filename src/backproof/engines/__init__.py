@@ -2,7 +2,7 @@
 
 An engine is a module with
     name, kernels       what it is called; the composed functions for which it has a word of its own
-    Run(program, feeds, dtype)
+    Run(program, feeds, dtype, threads)
                         one execution: outputs(), gradients(), first_non_finite()
     Session(program, parameters, state, dtype, threads)
                         training: steps(data, rows, batch_size, scalars, epoch, seed, done=None, originals=None)

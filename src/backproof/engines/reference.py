@@ -78,7 +78,7 @@ class Run:
     ``outputs()``, ``gradients()`` give arrays; ``update()`` runs the update and gives {parameter or state: new array}.
     """
 
-    def __init__(self, program, feeds, dtype=np.float64):
+    def __init__(self, program, feeds, dtype=np.float64, threads=None):
         self.program, self.dtype, self.arrays, self.extents = program, np.dtype(dtype), {}, {}
         for value in program.values.values():
             if value.storage == "extent":

@@ -26,12 +26,13 @@ def session_of(model, links, fed, optimizer, options, decay_biases, budget):
         return (lambda parameters, state: lag.Session(update, windows, windows.begin, parameters, state)), update
     if links.stateful:
         program = model._step_program(how, *more, outputs=("L", "J", "E", *(f"{name}.end" for name in model.network.states)))
-        return (lambda parameters, state: stateful.Session(program, links.length, engine, parameters, state, dtype)), program
+        given = program, links.length, engine
+        return (lambda parameters, state: stateful.Session(*given, parameters, state, dtype, model.threads)), program
     program = model._step_program(how, *more)
     length = length_of(model, program, fed, options.batch_size, budget, links)
     if length is None:
         return (lambda parameters, state: engine.Session(program, parameters, state, dtype, model.threads)), program
-    cut = Segments.of(program, length, engine, dtype, links.cut)
+    cut = Segments.of(program, length, engine, dtype, links.cut, model.threads)
     return (lambda parameters, state: segments.Session(program, cut, parameters, state)), program
 
 
@@ -52,8 +53,9 @@ def run_of(model, program, fed, budget=BUDGET, cut=False, multiple=1, parameters
     length = length_of(model, program, fed, fed.n, budget, Links({}, length=multiple, cut=cut))
     if length is None:
         arrays = {name: storage_order(v, fed.arrays[name]) for name, v in program.inputs.items() if name in fed.arrays}
-        return model.engine.Run(program, {**parameters, **arrays, **scalars}, model.dtype)
-    session = segments.Session(program, Segments.of(program, length, model.engine, model.dtype, cut), parameters, {})
+        return model.engine.Run(program, {**parameters, **arrays, **scalars}, model.dtype, model.threads)
+    made = Segments.of(program, length, model.engine, model.dtype, cut, model.threads)
+    session = segments.Session(program, made, parameters, {})
     rows = np.arange(fed.n)
     return session.one(fed.arrays, rows, scalars, rows, 0, 0)
 
@@ -74,7 +76,7 @@ def predicted(model, program, fed, budget=BUDGET):
     for first in range(0, steps, length):
         window = {name: a[:, first:first + length] for name, a in fed.arrays.items() if name in ("x", "ids", "mask")}
         feeds = {name: storage_order(v, window[name]) for name, v in program.inputs.items() if name in window}
-        run = model.engine.Run(program, {**model.parameters, **feeds, **carried}, model.dtype)
+        run = model.engine.Run(program, {**model.parameters, **feeds, **carried}, model.dtype, model.threads)
         outputs = run.outputs()
         parts.append(outputs["prediction"])
         carried = {f"{state}.start": outputs[f"{state}.end"] for state in network.states}
@@ -105,7 +107,8 @@ def lag_of(model, how, length, budget=BUDGET, training=False):
            "counted": model.network.output_per_step}
     names = model.network.states
     return lag.Lag(model.program("L", "J", gradients=True, **how), model.program("L", "J", gradients=True, given_state=True, **how),
-                   model.program(*names, training=training), names, length, model.engine, model.dtype, budget)
+                   model.program(*names, training=training), names, length, model.engine, model.dtype, budget,
+                   model.threads)
 
 
 def update_program(model, optimizer, clip_norm, clip_value, decay_biases):

@@ -50,11 +50,12 @@ class Segments:
     length: int
     engine: object
     dtype: object
+    threads: object = None
 
     @classmethod
-    def of(cls, program, length, engine, dtype, cut=False):
+    def of(cls, program, length, engine, dtype, cut=False, threads=None):
         check_number("the length of a segment", length, 1, whole=True)
-        return cls(segmented(program, cut), int(length), engine, np.dtype(dtype))
+        return cls(segmented(program, cut), int(length), engine, np.dtype(dtype), threads)
 
     def run(self, fixed, window, steps, n):
         """The Run of what is left when all passes are done: its outputs, gradients and update are the program's.
@@ -75,7 +76,7 @@ class Segments:
 
     def execute(self, program, feeds):
         given = [name for name, v in program.values.items() if v.storage not in ("value", "extent")]
-        return self.engine.Run(program, {name: feeds[name] for name in given}, self.dtype)
+        return self.engine.Run(program, {name: feeds[name] for name in given}, self.dtype, self.threads)
 
     def sweep(self, one, fixed, window, steps, stored):
         """One pass over the segments: what is complete behind it is added to ``fixed``, what later passes need to ``stored``."""
