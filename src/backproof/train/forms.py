@@ -7,12 +7,12 @@ Gives   the session that trains so, single runs, and truncated gradients on thei
 import numpy as np
 
 from ..engines.reference import storage_order
-from ..errors import OptionError, ShapeError
+from ..errors import OptionError, ProgramError, ShapeError
 from ..lower import lower
 from . import lag, segments, stateful
 from .links import Links
 from .optimizers import update_alone, update_equations
-from .segments import BUDGET, Segments, segment_length
+from .segments import BUDGET, Segments, footprint, segment_length
 
 __all__ = ["predicted", "run_of", "session_of", "truncated_gradients"]
 
@@ -40,7 +40,8 @@ def length_of(model, program, fed, rows, budget=BUDGET, links=Links({})):       
     """Steps of a segment where whole sequences would not keep to the budget (None: there is none); None where they do."""
     if budget is None or not model.network.sequence:
         return None
-    return segment_length(program, model.dtype.itemsize, min(rows, fed.n), steps_of(fed), budget, links.length if links.cut else 1)
+    multiple = links.length if links.cut else 1
+    return segment_length(program, model.dtype.itemsize, min(rows, fed.n), steps_of(fed), budget, multiple, links.cut)
 
 
 def steps_of(fed):
@@ -50,7 +51,10 @@ def steps_of(fed):
 def run_of(model, program, fed, budget=BUDGET, cut=False, multiple=1, parameters=None, **scalars):
     """One Run of a program on all samples, in segments where the budget asks for it; what it gives has no steps."""
     parameters = model.parameters if parameters is None else parameters
-    length = length_of(model, program, fed, fed.n, budget, Links({}, length=multiple, cut=cut))
+    try:
+        length = length_of(model, program, fed, fed.n, budget, Links({}, length=multiple, cut=cut))
+    except ProgramError:                                   # no chain over time: the whole runs, in what memory there is
+        length = None
     if length is None:
         arrays = {name: storage_order(v, fed.arrays[name]) for name, v in program.inputs.items() if name in fed.arrays}
         return model.engine.Run(program, {**parameters, **arrays, **scalars}, model.dtype, model.threads)
@@ -62,12 +66,15 @@ def run_of(model, program, fed, budget=BUDGET, cut=False, multiple=1, parameters
 
 def predicted(model, program, fed, budget=BUDGET):
     """(the last Run, the output activations in storage order): long sequences segment by segment, the states carried along."""
-    length = length_of(model, program, fed, fed.n, budget)
     network = model.network
-    if length is None or not network.output_per_step or not network.states or network.bidirectional:
+    carries = network.sequence and network.output_per_step and network.states and not network.bidirectional and budget is not None
+    needed = footprint(program, model.dtype.itemsize, N=fed.n, T=steps_of(fed)) if carries else 0
+    if not carries or needed <= budget:
         run = run_of(model, program, fed, None if network.output_per_step else budget)
         return run, run.outputs()["prediction"]
-    masked, steps, parts, carried = "mask" in fed.arrays, steps_of(fed), [], {"begins": np.ones(fed.n)}
+    steps = steps_of(fed)
+    length = max(1, int(steps * budget // needed))
+    masked, parts, carried = "mask" in fed.arrays, [], {"begins": np.ones(fed.n)}
     names = ("prediction", *(f"{state}.end" for state in network.states))
     program = model.program(*names, given_state=True, **({"masked": True} if masked else {}))
     for name, value in program.inputs.items():

@@ -31,15 +31,22 @@ def footprint(program, itemsize, **capacity):
     return itemsize * sum(count(v, capacity) for v in program.values.values() if v.storage not in ("parameter", "state"))
 
 
-def segment_length(program, itemsize, n, steps, budget, multiple=1):
-    """The longest segment whose run keeps to the budget: a multiple of ``multiple``, and that at least; None: no need to cut."""
+def segment_length(program, itemsize, n, steps, budget, multiple=1, cut=False):
+    """The longest segment whose run keeps to the budget: ``multiple`` times a power of two; None: no need to cut.
+
+    What counts is one segment in every pass, and the borders that later passes need. Where nothing keeps to the budget, it is the
+    segment that takes least.
+    """
     check_number("memory_budget", budget, 0, open_low=True)
     if footprint(program, itemsize, N=n, T=steps) <= budget:
         return None
-    fixed = footprint(program, itemsize, N=n, T=0)
-    per_step = max(1, footprint(program, itemsize, N=n, T=1) - fixed)
-    fitting = max(1, int((budget - fixed) // per_step))
-    return min(max(fitting // multiple * multiple, multiple), steps)
+    passes = [one for one in segmented(program, cut).passes if one.program is not None]
+
+    def needed(length):
+        borders = sum(count(one.program.values[name], {"N": n, "T": length}) // length for one in passes for name, _ in one.captures)
+        return sum(footprint(one.program, itemsize, N=n, T=length) for one in passes) + itemsize * borders * -(-steps // length)
+    lengths = [multiple << k for k in range(64) if multiple << k < steps] or [multiple]
+    return max([length for length in lengths if needed(length) <= budget], default=min(lengths, key=needed))
 
 
 @dataclass
