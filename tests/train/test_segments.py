@@ -150,8 +150,9 @@ def test_segments_keep_to_the_budget():
     cut, borders = segmented(program), 4 * 8 * 16 * 2                    # of h and c, for every segment
     for budget in (1_000_000, 3_000_000):
         length = segment_length(program, 4, 8, 1000, budget)
-        needed = [sum(footprint(one.program, 4, N=8, T=k) for one in cut.passes) + borders * -(-1000 // k) for k in (length, 2 * length)]
-        assert needed[0] <= budget < needed[1]
+        needed, more = (sum(footprint(one.program, 4, N=8, T=k) for one in cut.passes) + borders * -(-1000 // k)
+                        for k in (length, 2 * length))
+        assert needed <= budget < more
     least = segment_length(program, 4, 8, 1000, 1)
     assert 1 <= least < 100                                               # nothing keeps to one byte: it takes the least
     assert segment_length(program, 4, 8, 1000, 1, multiple=20, cut=True) == 20

@@ -43,7 +43,8 @@ def segment_length(program, itemsize, n, steps, budget, multiple=1, cut=False):
     passes = [one for one in segmented(program, cut).passes if one.program is not None]
 
     def needed(length):
-        borders = sum(count(one.program.values[name], {"N": n, "T": length}) // length for one in passes for name, _ in one.captures)
+        kept = [one.program.values[name] for one in passes for name, _ in one.captures]
+        borders = sum(count(value, {"N": n, "T": length}) // length for value in kept)
         return sum(footprint(one.program, itemsize, N=n, T=length) for one in passes) + itemsize * borders * -(-steps // length)
     lengths = [multiple << k for k in range(64) if multiple << k < steps] or [multiple]
     return max([length for length in lengths if needed(length) <= budget], default=min(lengths, key=needed))
@@ -153,7 +154,8 @@ class Session:
         timed = {name for name, v in values.items() if any(i.kind == "time" for i in v.axes)}
         steps = next(data[name].shape[1] for name in values if name in data and name in timed)
         fixed = {**self.parameters, **self.state, **{name: value for name, value in scalars.items() if name not in timed}}
-        fixed.update({name: storage_order(v, data[name][chosen]) for name, v in values.items() if name in data and name not in timed})
+        given = [name for name in values if name in data and name not in timed]
+        fixed.update({name: storage_order(values[name], data[name][chosen]) for name in given})
         noise = masks(self.program, originals, steps, epoch, seed, self.dtype, timed=False)
 
         def window(first, behind):
