@@ -12,6 +12,7 @@ namespace backproof {
 
 template <class T>
 constexpr long block_rows = 512 / W<T>;          // rows of a block: a word list runs over 512 elements in cache
+constexpr int longest_chain = 15;
 
 template <class T>
 struct alignas(64) Line {
@@ -60,11 +61,15 @@ struct Node {
     How how = SUM;
     int looked = -1;                             // gather, scatter, onehot: position of the index
     long run_outer = 1, run = 0, run_last = 0, a_outer = 0, b_outer = 0, a_first = 0, b_first = 0;
+    std::vector<Node> chain;                     // maps and twins that go on with every block of the result (step.cpp)
+    bool stored = true;                          // false: only the chain reads the result
     std::vector<Node> body;
     long steps = 0;
     bool descending = false;                     // a loop, or a sum over time
     int time = -1;                               // of a sum: position of the time that it runs over
     double work = 0;                             // multiply-adds
+
+    long room() const { return words ? (words->slots + static_cast<long>(in.size()) + 1) * 512 : 0; }     // of its word list
 
     void find_outers() {
         outers = 0;
@@ -77,7 +82,9 @@ template <class T>
 struct Plan {
     std::vector<long> extents;                   // per index of the program
     std::vector<Layout> layouts;                 // per value
-    std::vector<Node<T>> main, update, twins;    // twins: of parameters given from outside
+    std::vector<Node<T>> main, update;           // as the program has them, every value in its place
+    std::vector<Node<T>> step;                   // both together as a training step runs them
+    std::vector<Node<T>> twins;                  // of parameters given from outside
     long arena = 0, integers = 0, scratch = 0;   // elements
     long samples = 0;
     double work = 0;
@@ -95,6 +102,10 @@ struct Bound {
     std::vector<bool> checked;                           // values that must be finite
     explicit Bound(Program p);
 };
+
+// Orders, joins and separates the nodes of a plan: see step.cpp.
+template <class T>
+void arrange(const Bound<T>& bound, Plan<T>& plan, int members);
 
 template <class T>
 std::unique_ptr<Plan<T>> resolve(const Bound<T>& bound, const std::vector<long>& extents, int members);

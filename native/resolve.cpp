@@ -27,8 +27,7 @@ class Resolver {
         for (auto* list : {&plan_->main, &plan_->update})
             for (Node<T>& n : *list) finish(n, -1);
         for (Node<T>& n : plan_->twins) finish(n, -1);
-        place_barriers();
-        plan_->scratch = scratch_ + 6 * 512;
+        arrange(bound_, *plan_, members_);
     }
     std::unique_ptr<Plan<T>> take() { return std::move(plan_); }
 
@@ -42,7 +41,6 @@ class Resolver {
     std::set<int> twins_used_;                       // parameters
     std::map<int, Layout> made_twins_;               // of values, by value
     std::set<int> written_in_loop_;
-    long scratch_ = 0;
 
     // ------------------------------------------------------------------------------------------ layouts
 
@@ -414,7 +412,6 @@ class Resolver {
             if (n.op == REDUCE && n.kept == 1 && n.domain.column != 0) n.split = ALONE;
         }
         if (n.split == ALONE) n.split_label = -1;
-        if (n.words) scratch_ = std::max<long>(scratch_, (n.words->slots + static_cast<long>(n.in.size()) + 2) * 512);
         if (loop < 0) {
             merge_rows(n);
             plan_->work += n.work;
@@ -436,65 +433,6 @@ class Resolver {
         if (n.op == DENSE && !(even(n.a) && n.b.stride[i] == 0 && n.b.stride[o] == 0)) return;
         d.extent[i] *= d.extent[o];
         d.extent[o] = 1;
-    }
-
-    // ------------------------------------------------------------------------------------------ barriers
-
-    struct Written {
-        Split split;
-        int rank;
-        long unit;
-    };
-
-    long unit_of(const Node<T>& n) const { return n.split == OUTPUT ? output_unit(n, members_) : 0; }
-
-    void reads_of(const Node<T>& n, std::vector<std::pair<const Node<T>*, const View*>>& to) const {
-        for (const Node<T>& m : n.body) reads_of(m, to);
-        for (const View& v : n.in) to.push_back({&n, &v});
-        for (const View* v : {&n.a, &n.b, &n.start})
-            if (v->value >= 0) to.push_back({&n, v});
-    }
-
-    // does the reader find what it needs in what it wrote itself?
-    bool own(const Node<T>& reader, const View& v, const Written& w) const {
-        if (w.split == ALONE) return reader.split == ALONE;
-        if (w.split == SAMPLES) return reader.split == SAMPLES;
-        if (reader.split != OUTPUT || unit_of(reader) != w.unit) return false;
-        const Layout& l = plan_->layouts[v.value];
-        if (l.rank != static_cast<int>(program_.values[reader.writes].axes.size())) return false;
-        if (reader.domain.extent[0] != l.extent[0]) return false;
-        if (reader.op == TWIN) return true;
-        return l.rank == 1 ? v.panelled == 0 && v.shift == 0 : v.stride[0] == l.stride[0] && l.stride[0] != 0 && v.base == l.offset;
-    }
-
-    void place_barriers() {
-        std::map<int, Written> written;                              // since the last barrier
-        for (std::size_t v = 0; v < program_.values.size(); v++) {   // minibatches are gathered by those who own the samples
-            const Value& value = program_.values[v];
-            const bool samples = std::any_of(value.axes.begin(), value.axes.end(),
-                                             [&](int i) { return program_.indices[i].kind == "sample"; });
-            if (value.storage == "input" || value.storage == "scalar")
-                written[static_cast<int>(v)] = {samples ? SAMPLES : ALONE, static_cast<int>(value.axes.size()), 0};
-        }
-        for (auto* list : {&plan_->main, &plan_->update})
-            for (Node<T>& n : *list) {
-                std::vector<std::pair<const Node<T>*, const View*>> reads;
-                reads_of(n, reads);
-                for (auto [reader, v] : reads) {
-                    const auto w = written.find(v->value);
-                    if (w != written.end() && !own(*reader, *v, w->second)) n.barrier = true;
-                }
-                if (n.barrier) written.clear();
-                note(n, written);
-            }
-    }
-
-    void note(const Node<T>& n, std::map<int, Written>& written) const {
-        for (const Node<T>& m : n.body) note(m, written);
-        if (n.op == LOOP) return;
-        const Written w{n.split, static_cast<int>(program_.values[n.writes].axes.size()), unit_of(n)};
-        const auto [place, fresh] = written.try_emplace(n.writes, w);
-        if (!fresh && place->second.split != w.split) place->second = {OUTPUT, -1, -1};       // pieces of several: nobody's own
     }
 };
 

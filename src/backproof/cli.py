@@ -1,4 +1,5 @@
-"""The commands: backproof train, predict, evaluate, check, exercise, grade, trace, report, describe, init, export, derive. They read options, call `jobs` and print.
+"""The commands: backproof train, predict, evaluate, check, exercise, grade, trace, report, describe, init, export, doctor and
+derive. They read options, call `jobs` and print.
 
 Results go to stdout, everything else to stderr. Exit codes: 0; 2 usage; 65 data; 66 an input file; 70 engine; 73 an
 output that cannot be created; 130 interrupted; 141 stdout closed; 143 terminated. No traceback is shown without --debug.
@@ -477,6 +478,21 @@ def export(
         with _output():
             said = export_model(model, out)
         print(_plain(said), file=sys.stderr)
+
+
+@app.command()
+def doctor(
+    threads: Annotated[int, typer.Option(help="what this number of threads would come to")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print it as JSON")] = False,
+    debug: Debug = False,
+):
+    """Say which engine runs here, with which instruction set and how many threads. Exit code 70: none can be loaded."""
+    with _answering(debug):
+        from .doctor import examine, sentences
+
+        found = examine(threads)
+        print(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(sentences(found)))
+        raise typer.Exit(INTERNAL if found["problems"] else 0)
 
 
 @app.command()

@@ -6,6 +6,8 @@ Gives   predictions, losses, gradients by parameter name, error signals per samp
 
 import json
 from dataclasses import replace
+from functools import wraps
+from threading import Lock
 from types import MappingProxyType
 
 import numpy as np
@@ -16,7 +18,8 @@ from .data.sequences import unpad
 from .engines import choose, reference
 from .engines.generator import initial_values
 from .engines.reference import storage_order
-from .errors import DataError, DtypeError, ModelFileError, NonFiniteError, OptionError, ShapeError
+from .engines.threads import checked
+from .errors import DataError, DtypeError, EngineError, ModelFileError, NonFiniteError, OptionError, ShapeError
 from .lower import lower
 from .network import Network
 from .train import OPTIMIZERS, History, Options, train
@@ -36,6 +39,20 @@ FORMAT = "backproof-model/1"
 CHUNK = 4096                    # samples that are predicted at once: memory stays bounded
 
 
+def _one_at_a_time(method):
+    """Two fits of one model at once would mix their parameters: the second is refused, and so is one from within a callback."""
+    @wraps(method)
+    def alone(self, *args, **kwargs):
+        if not self._alone.acquire(blocking=False):
+            raise EngineError("this model is training already", fix="wait for the other fit, or give every thread a model of its own: "
+                              "network.build(seed=…)", state="the other fit goes on")
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            self._alone.release()
+    return alone
+
+
 class Model:
     """A network with parameters, an engine and a dtype.
 
@@ -52,7 +69,8 @@ class Model:
     """
 
     def __init__(self, network, *, seed=0, engine=None, dtype="float32", threads=None, parameters=None):
-        self.network, self.seed, self.threads = network, _seed(seed), threads
+        self.network, self.seed, self.threads = network, _seed(seed), checked(threads)
+        self._alone = Lock()                # held while it trains
         try:
             self.dtype = np.dtype(dtype)
         except TypeError:
@@ -122,7 +140,7 @@ class Model:
         return self._programs[key]
 
     def _run(self, program, feeds):
-        return self.engine.Run(program, {**self._arrays, **feeds}, self.dtype)
+        return self.engine.Run(program, {**self._arrays, **feeds}, self.dtype, self.threads)
 
     # ------------------------------------------------------------------------------------------ data at the door
 
@@ -340,6 +358,7 @@ class Model:
                           about=(truncation_length, continue_probability, *links.about(memory_budget)), memory_budget=memory_budget,
                           continued=continued, decay_biases=decay_biases, checkpoints=checkpoints)
 
+    @_one_at_a_time
     def train(self, fed, optimizer, options, *, rows=None, validate=None, callbacks=(), continued=False, decay_biases=False,
               links=None, about=(), stopping=None, more_scalars=None, checkpoints=None, memory_budget=BUDGET):
         """Train on arrays that are checked already: ``fit`` is its door, and the estimators have doors of their own.
@@ -406,6 +425,7 @@ class Model:
                                         kernels=self.engine.kernels)
         return self._programs[key]
 
+    @_one_at_a_time
     def _fit_lbfgs(self, fed, options, validate, callbacks, continued, **limits):
         if self.network.noises:
             raise OptionError("lbfgs needs the same objective at every call, and this network has dropout",
@@ -414,7 +434,7 @@ class Model:
         stored = self._store(program, fed.arrays)
 
         def objective(parameters):
-            run = self.engine.Run(program, {**stored, **parameters}, self.dtype)
+            run = self.engine.Run(program, {**stored, **parameters}, self.dtype, self.threads)
             return float(run.outputs()["J"]), run.gradients()
         self.history = self.history if continued else History()
         found, _ = minimise(objective, self._arrays, iterations=options.epochs, history=self.history, validate=validate,

@@ -49,8 +49,13 @@ def _maximum(a, b):
 
 
 def _erf(x):
-    from scipy.special import erf                       # the one word that NumPy lacks; loaded when a network uses it
+    from scipy.special import erf                       # it and the next NumPy lacks; loaded when a network uses them
     return erf(x)
+
+
+def _normal_cdf(x):
+    from scipy.special import ndtr
+    return ndtr(x)
 
 
 WORD = {
@@ -61,7 +66,7 @@ WORD = {
     "greater": lambda a, b: np.greater(a.real, b.real), "equal": lambda a, b: np.equal(a.real, b.real),
     "maximum": _maximum, "minimum": lambda a, b: -_maximum(-a, -b),
     "select": lambda c, a, b: np.where(c.real != 0, a, b),
-    "sigmoid": _sigmoid, "tanh": np.tanh, "erf": _erf, "expm1": np.expm1, "softplus": _softplus,
+    "sigmoid": _sigmoid, "tanh": np.tanh, "erf": _erf, "normal_cdf": _normal_cdf, "expm1": np.expm1, "softplus": _softplus,
 }
 if set(WORD) != set(WORDS):
     raise EngineError(f"the reference engine lacks words of the table: {sorted(set(WORDS) ^ set(WORD))}")
@@ -72,7 +77,8 @@ if set(WORD) != set(WORDS):
 class Run:
     """One execution of a program.
 
-    Parameters  program; feeds {name: array in storage order} for inputs, parameters, state and scalars; dtype
+    Parameters  program; feeds {name: array in storage order} for inputs, parameters, state and scalars; dtype;
+                threads has no meaning here
     Raises      ShapeError if a feed does not have the axes of its value, EngineError if one is missing.
 
     ``outputs()``, ``gradients()`` give arrays; ``update()`` runs the update and gives {parameter or state: new array}.

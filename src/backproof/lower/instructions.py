@@ -43,8 +43,8 @@ WORDS = {
     "sign": (1, "-1, 0 or 1"), "step": (1, "1 if a > 0 else 0"),
     "greater": (2, "1 if a > b else 0"), "equal": (2, "1 if a = b else 0"),
     "maximum": (2, "max(a, b)"), "minimum": (2, "min(a, b)"), "select": (3, "b where a ≠ 0, else c"),
-    "sigmoid": (1, "1 / (1 + e^-a)"), "tanh": (1, "tanh a"), "erf": (1, "erf a"), "expm1": (1, "e^a - 1"),
-    "softplus": (1, "ln(1 + e^a)"),
+    "sigmoid": (1, "1 / (1 + e^-a)"), "tanh": (1, "tanh a"), "erf": (1, "erf a"),
+    "normal_cdf": (1, "Φ(a) = (1 + erf(a/√2)) / 2"), "expm1": (1, "e^a - 1"), "softplus": (1, "ln(1 + e^a)"),
 }
 
 
