@@ -43,7 +43,7 @@ class Arranger {
         for (const Node<T>& m : n.body) reads(m, f);
         for (const Node<T>& m : n.chain) reads(m, f);
         for (const View& v : n.in) f(n, v);
-        for (const View* v : {&n.a, &n.b})
+        for (const View* v : {&n.a, &n.b, &n.start})
             if (v->value >= 0) f(n, *v);
     }
 
