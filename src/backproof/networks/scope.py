@@ -8,7 +8,8 @@ Gives   indices, parameters, noise and named equations, all called after the lay
 import re
 from dataclasses import dataclass, field
 
-from ..calculus import TIME, Index, Map, Ref, System, Variable, as_node, edge, identity, rename, scaled, shift, total
+from ..calculus import (TIME, Index, Map, Ref, Scaled, System, Variable, as_node, edge, identity, rename, scaled, shift,
+                        total)
 from ..errors import OptionError, ShapeError, SpecError
 from . import initial as initial_values
 
@@ -214,7 +215,8 @@ class Scope:
         if self.mask is not None:
             if isinstance(new, Map):
                 new = self.define(f"new_{symbol}", new, role="activation")
-            new = self.mask * new + (1 - self.mask) * before
+            held = before.operand if isinstance(before, Scaled) else before       # a held state is no link that ξ could cut
+            new = self.mask * new + (1 - self.mask) * held
         elif isinstance(new, (Ref, Variable)):                 # a recurrence needs an equation, not a second name
             new = identity(new)
         ref = self.define(symbol, new, role="state")
