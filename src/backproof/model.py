@@ -263,8 +263,8 @@ class Model:
 
     def fit(self, X, y, *, epochs=10, batch_size=64, optimizer="adam", learning_rate=1e-3, validation=None, sample_weight=None,
             schedule="constant", warm_up=0, patience=None, improvement=0.0, shuffle=True, clip_norm=None, clip_value=None,
-            decay_biases=False, truncation_length=None, continue_probability=None, callbacks=(), continued=False,
-            checkpoints=None):
+            decay_biases=False, truncation_length=None, continue_probability=None, bucketing=False, callbacks=(),
+            continued=False, checkpoints=None):
         """Train on (X, y) and return the model; ``history`` holds the record.
 
         Parameters  optimizer      name, or an Optimizer with options: OPTIMIZERS["adam"](beta1=0.8); "lbfgs" for full batches
@@ -272,6 +272,7 @@ class Model:
                     schedule       constant, step, cosine, one_cycle, inverse_scaling, plateau, or f(step, total)
                     truncation_length     the adjoint is cut every so many steps (recurrent networks); None: full
                     continue_probability  the adjoint passes each link with probability π, scaled by 1/π: unbiased
+                    bucketing      minibatches of sequences of near lengths, cut to their longest: other minibatches, same epoch
                     continued      go on with the optimizer's state and the count of epochs of the last fit
                     checkpoints    a Checkpoints folder that is written while training; what it holds is continued
                     callbacks      functions(record), called after every epoch: a true result ends the run; or Recorder, Health
@@ -283,7 +284,11 @@ class Model:
         for callback in callbacks:
             if hasattr(callback, "begin"):
                 callback.begin(self, X, y)
-        options = Options(epochs, batch_size, learning_rate, schedule, warm_up, patience, improvement, shuffle, clip_norm, clip_value)
+        options = Options(epochs, batch_size, learning_rate, schedule, warm_up, patience, improvement, shuffle, clip_norm, clip_value,
+                          bool(bucketing))
+        if bucketing and (not self.network.sequence or optimizer == "lbfgs"):
+            raise OptionError("bucketing sorts minibatches by the length of their sequences, and here are "
+                              f"{'no minibatches' if self.network.sequence else 'no sequences'}", fix="bucketing=False")
         fed = self._feeds(X, y, sample_weight)
         links = Links.of(self.network, truncation_length, continue_probability, fed, self.seed)
         validate = self._validation(validation)
