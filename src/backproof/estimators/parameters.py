@@ -140,9 +140,9 @@ PARAMETERS = {
 
 
 def parameters(*positional, **own):
-    """Give a class the parameters of the table: the positional ones first, the class's own among them."""
+    """Give a class the parameters of the table: the positional ones first, the class's own among them; None leaves one out."""
     def declare(cls):
-        table = {**PARAMETERS, **own}
+        table = {name: parameter for name, parameter in {**PARAMETERS, **own}.items() if parameter is not None}
         order = [*positional, *(name for name in table if name not in positional)]
         signature = Signature([Argument("self", Argument.POSITIONAL_ONLY)] + [
             Argument(name, Argument.POSITIONAL_OR_KEYWORD if name in positional else Argument.KEYWORD_ONLY,
