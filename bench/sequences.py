@@ -2,7 +2,8 @@
 
     python bench/sequences.py adding | copy                 the two classical problems, full and truncated, rnn and LSTM
     python bench/sequences.py series FOLDER                 ItalyPowerDemand and GunPoint (.ts files): accuracy over five seeds
-    python bench/sequences.py co2 FILE.csv                  a weekly series with columns date and co2: forecast beside seasonal-naive
+    python bench/sequences.py co2 FILE.csv                  a weekly series, columns date and co2: a year ahead
+    python bench/sequences.py text FILE.txt [--torch]       bits per character of examples/char_model.py, and of PyTorch's LSTM
     python bench/sequences.py buckets                       what length bucketing saves
     [--seeds 3] [--epochs N]                                for a reduced run
 
@@ -78,7 +79,7 @@ def run_adding(seeds, epochs, steps=100):
 
 
 def run_copy(seeds, epochs, delay=20):
-    table(f"Copy memory, 5 symbols of 8 over {delay} steps: share of them given right on 1,000 new sequences (chance: 0.125)",
+    table(f"Copy memory, 5 symbols of 8 over {delay} steps: share given right in 1,000 new sequences (chance: 0.125)",
           ["network", "gradient", "right", "seconds per epoch"])
     X, y = copying(10_000, delay, 1000)
     Xt, yt = copying(1_000, delay, 2000)
@@ -104,7 +105,8 @@ def run_series(folder, seeds, epochs):
     def read(path):
         found = read_ts(path)
         groups = group(found, SEQUENCE, STEP)
-        return np.stack(groups.split(found["value"].values[groups.all_rows()])), found["class"].values[[r[0] for r in groups.rows]]
+        classes = found["class"].values[[rows[0] for rows in groups.rows]]
+        return np.stack(groups.split(found["value"].values[groups.all_rows()])), classes
 
     table("Accuracy on the archive's test rows; networks over the seeds 0, 1, …", ["data", "network", "mean ± deviation", "of each seed"])
     for name in ("ItalyPowerDemand", "GunPoint"):
@@ -121,12 +123,81 @@ def run_series(folder, seeds, epochs):
             row(name, spec, f"{np.mean(scores):.4f} ± {np.std(scores):.4f}", spread(scores))
 
 
+def run_co2(path, seeds, epochs, season=52):
+    """A year ahead of a weekly series; the last 15 % of it is the test part."""
+    from backproof.data.long import group
+    from backproof.data.sequence_tables import interpolated
+    from backproof.data.tables import read_table
+    from backproof.sequence_jobs import SequenceSettings, train_sequences
+
+    table("CO₂, 52 weeks ahead from 104: root mean square error in ppm over the windows of the test part", ["forecast", "error"])
+    found = []
+    for seed in range(seeds):
+        settings = SequenceSettings(time="date", forecast=52, lags=104, season=season, seed=seed, epochs=epochs)
+        outcome = train_sequences(path, "co2", settings)
+        found.append(outcome.summary["measures"]["test"]["rmse"])
+    whole = read_table(path, target="co2")
+    groups = group(whole, None, "date")
+    values = interpolated(whole, groups, "co2")[0]["co2"].values[groups.rows[0]]
+    starts = np.arange(len(values) - round(0.15 * len(values)), len(values) - 51)[:, None] + np.arange(52)
+    last = starts[:, :1] - 1
+    answers = {"the last value": values[last], "seasonal-naive: the value a year before": values[starts - season],
+               "seasonal-naive and the growth of the last year": values[starts - season] + values[last] - values[last - season]}
+    for name, answer in answers.items():
+        row(name, f"{np.sqrt(((answer - values[starts])**2).mean()):.3f}")
+    row(f"lstm 32, {seeds} seeds", f"{np.mean(found):.3f} ± {np.std(found):.3f} ({spread(found, 3)})")
+
+
+def torch_bits(text, epochs, units=128, embedding=32, batch_size=32, learning_rate=5e-3, steps=64, seed=0):
+    """The same model, text, minibatches and optimizer in PyTorch: (bits per character of the last tenth, seconds)."""
+    import char_model
+    import torch
+
+    torch.manual_seed(seed)
+    torch.set_num_threads(1)
+    alphabet, numbers = char_model.encoded(text)
+    border = int(0.9 * len(numbers))
+    (X, Y), (Xv, Yv) = ([torch.tensor(a) for a in char_model.cut(part, steps)] for part in (numbers[:border], numbers[border:]))
+    table_, cell, head = torch.nn.Embedding(len(alphabet), embedding), torch.nn.LSTM(embedding, units, batch_first=True), \
+        torch.nn.Linear(units, len(alphabet))
+    parameters = [p for part in (table_, cell, head) for p in part.parameters()]
+    optimizer, began = torch.optim.Adam(parameters, lr=learning_rate), time.perf_counter()
+
+    def loss(x, y):
+        return torch.nn.functional.cross_entropy(head(cell(table_(x))[0]).flatten(0, 1), y.flatten())
+    for _ in range(epochs):
+        for rows in torch.randperm(len(X)).split(batch_size):
+            optimizer.zero_grad()
+            loss(X[rows], Y[rows]).backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+    with torch.no_grad():
+        return loss(Xv, Yv).item() / np.log(2), time.perf_counter() - began
+
+
+def run_text(path, seeds, epochs, torch):
+    import sys
+    sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+    import char_model
+
+    text = Path(path).read_text(encoding="utf-8")
+    table(f"{len(text):,} characters, lstm 128, {epochs} epochs: bits per character of the last tenth", ["", "bits", "seconds"])
+    for seed in range(seeds):
+        if torch:
+            bits, seconds = torch_bits(text, epochs, seed=seed)
+            row(f"PyTorch, seed {seed}", f"{bits:.4f}", f"{seconds:.0f}")
+            continue
+        model, alphabet, bits = char_model.train(text, epochs=epochs, seed=seed, threads=1)
+        row(f"backproof, seed {seed}", f"{bits:.4f}", f"{sum(model.history['seconds']):.0f}")
+        print(char_model.write(model, alphabet, "ROMEO:", 300, 0.7, seed), flush=True)
+
+
 def run_buckets(seeds, epochs):
     rng = np.random.default_rng(0)
     lengths = np.clip(rng.gamma(2.0, 25, 1500).astype(int) + 3, 3, 200)
     X = [rng.normal(size=(t, 4)).astype(np.float32) for t in lengths]
     y = np.array([int(x[:, 0].mean() > 0) for x in X])
-    table(f"1,500 sequences of 4 numbers, {lengths.min()} to {lengths.max()} steps, mean {lengths.mean():.0f}; lstm 32, minibatches of 32",
+    table(f"1,500 sequences of 4 numbers, {lengths.min()} to {lengths.max()} steps, mean {lengths.mean():.0f}; lstm 32",
           ["bucketing", "seconds per epoch", f"loss after {epochs} epochs"])
     for bucketing in (False, True):
         seconds, losses = [], []
@@ -140,10 +211,11 @@ def run_buckets(seeds, epochs):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["adding", "copy", "series", "co2", "buckets"])
+    parser.add_argument("what", choices=["adding", "copy", "series", "co2", "text", "buckets"])
     parser.add_argument("data", nargs="?")
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--epochs", type=int)
+    parser.add_argument("--torch", action="store_true")
     given = parser.parse_args()
     warnings.simplefilter("ignore")                       # of epochs that were all used
     began = time.perf_counter()
@@ -153,6 +225,10 @@ def main():
         run_copy(given.seeds or 2, given.epochs or 40)
     elif given.what == "series":
         run_series(given.data, given.seeds or 5, given.epochs or 300)
+    elif given.what == "co2":
+        run_co2(given.data, given.seeds or 5, given.epochs or 200)
+    elif given.what == "text":
+        run_text(given.data, given.seeds or 1, given.epochs or 10, given.torch)
     elif given.what == "buckets":
         run_buckets(given.seeds or 3, given.epochs or 10)
     print(f"\n{time.perf_counter() - began:.0f} s")

@@ -12,7 +12,8 @@ from backproof.oracles import assert_agree
 
 FILES = sorted(Path(__file__).parent.glob("oracle/state_*.npz"))
 SPECS = ["3 | rnn 4 | last | 2", "3 | rnn 4 relu nobias | 2", "3 | bi gru 4 | bi gru 4 | mean | 2 softmax",
-         "3 | lstm 4 | dropout 0.2 | lstm 4 | 2", "3 | lstm 4 | lstm 5 | max | 6 relu | 2", "embedding 3 vocabulary=7 | gru 4 | last | 2", "3 | encoder: lstm 4 | last | 2"]
+         "3 | lstm 4 | dropout 0.2 | lstm 4 | 2",
+         "3 | lstm 4 | lstm 5 | max | 6 relu | 2", "embedding 3 vocabulary=7 | gru 4 | last | 2", "3 | encoder: lstm 4 | last | 2"]
 
 
 def frozen(path):

@@ -137,7 +137,8 @@ def _unpacked(state, prefix, deep, layer, arrays):
             wanted = (len(gates) * width, *arrays[name].T.shape[1:])
             if whole.shape != wanted:
                 raise ShapeError(f"{prefix}{key}_l{deep}{end} is {whole.shape}, and {name} is {arrays[name].shape}: "
-                                 f"{wanted} is wanted", where=f"{len(gates)} gates of {width} units below each other", fix="describe the same network")
+                                 f"{wanted} is wanted", where=f"{len(gates)} gates of {width} units below each other",
+                                 fix="describe the same network")
             value = whole[rows].T
             if symbol == "b" and ("c", gate) not in names:
                 value = value + given["bias_hh"][rows]
