@@ -120,6 +120,8 @@ NB_MODULE(_native, m) {
         .def("value", &Builder::value)
         .def("instruction", &Builder::instruction)
         .def("operand", &Builder::operand)
+        .def("descending", &Builder::descending)
+        .def("start", &Builder::start)
         .def("part", &Builder::part)
         .def("word", &Builder::word)
         .def("argument", &Builder::argument)

@@ -29,6 +29,9 @@ struct Block {
 
 struct Range {
     long low[most], high[most];
+    bool down[most] = {};                        // from high - 1 to low
+    long first(int d) const { return down[d] ? high[d] - 1 : low[d]; }
+    bool step(int d, long& x) const { return down[d] ? --x >= low[d] : ++x < high[d]; }
 };
 
 template <class T>
@@ -38,6 +41,7 @@ Range range_of(const Node<T>& n, const Context<T>& c) {
         r.low[d] = 0;
         r.high[d] = n.domain.extent[d];
     }
+    if (n.time >= 0) r.down[n.time] = n.descending;
     if (c.members > 1 && n.split_label >= 0) {
         const int d = n.split_label;
         const long unit = n.split == SAMPLES ? sample_unit(c.samples, c.members) : output_unit(n, c.members);
@@ -51,14 +55,14 @@ template <class F>
 void odometer(const int* which, int count, const Range& r, long* x, F&& f) {
     for (int k = 0; k < count; k++) {
         if (r.low[which[k]] >= r.high[which[k]]) return;
-        x[which[k]] = r.low[which[k]];
+        x[which[k]] = r.first(which[k]);
     }
     for (;;) {
         f();
         int k = count - 1;
         for (; k >= 0; k--) {
-            if (++x[which[k]] < r.high[which[k]]) break;
-            x[which[k]] = r.low[which[k]];
+            if (r.step(which[k], x[which[k]])) break;
+            x[which[k]] = r.first(which[k]);
         }
         if (k < 0) return;
     }

@@ -53,16 +53,17 @@ struct Node {
     Domain domain;                               // labels of the result, then what is summed or looked up
     int kept = 0;                                // how many are labels of the result
     int outer[most], outers = 0;                 // labels of the result that are neither rows nor lanes
-    View out, a, b;
+    View out, a, b, start;                       // start: what a sum goes on from, where it has a value
     std::vector<View> in;
     const WordList<T>* words = nullptr;
     Form form = ANY;
     How how = SUM;
     int looked = -1;                             // gather, scatter, onehot: position of the index
-    long run_outer = 1, run = 0, run_last = 0, a_outer = 0, b_outer = 0;
+    long run_outer = 1, run = 0, run_last = 0, a_outer = 0, b_outer = 0, a_first = 0, b_first = 0;
     std::vector<Node> body;
     long steps = 0;
-    bool descending = false;
+    bool descending = false;                     // a loop, or a sum over time
+    int time = -1;                               // of a sum: position of the time that it runs over
     double work = 0;                             // multiply-adds
 
     void find_outers() {

@@ -103,6 +103,7 @@ class Resolver {
         else throw std::runtime_error("the native engine has no instruction '" + i.op + "'");
         if (n.op == MAP || n.op == DENSE)
             for (const Operand& o : i.operands) n.in.push_back(view(o, n.domain, loop));
+        for (const Operand& o : i.start) n.start = view(o, n.domain, loop);
         to.push_back(std::move(n));
     }
 
@@ -185,6 +186,7 @@ class Resolver {
 
     void reduce(const Instruction& i, Node<T>& n, int loop) {
         n.op = REDUCE;
+        n.descending = i.descending;
         n.how = i.how == "sum" ? SUM : i.how == "max" ? LARGEST : LOGSUMEXP;
         for (const Operand& o : i.operands) extend(n, o, loop);
         std::vector<int> lanes(n.domain.count, 0), rows(n.domain.count, 0);
@@ -198,8 +200,9 @@ class Resolver {
         }
         n.domain.column = n.domain.count ? static_cast<int>(std::max_element(lanes.begin(), lanes.end()) - lanes.begin()) : -1;
         n.domain.inner = -1;
+        sum_over_time(n);
         for (int d = 0; d < n.domain.count; d++)
-            if (d != n.domain.column && (n.domain.inner < 0 || rows[d] >= rows[n.domain.inner])) n.domain.inner = d;
+            if (d != n.domain.column && !(n.descending && d == n.time) && (n.domain.inner < 0 || rows[d] >= rows[n.domain.inner])) n.domain.inner = d;
         for (const Operand& o : i.operands) n.in.push_back(view(o, n.domain, loop));
         Operand out{i.out, {}, {}};
         for (int axis : program_.values[i.out].axes) {
@@ -210,10 +213,16 @@ class Resolver {
         n.find_outers();
     }
 
+    void sum_over_time(Node<T>& n) const {
+        for (int d = n.kept; d < n.domain.count; d++)
+            if (program_.indices[n.domain.label[d]].kind == "time") n.time = d;
+    }
+
     // ------------------------------------------------------------------------------------------ dense
 
     void dense(const Instruction& i, Node<T>& n, int loop, Nodes& to) {
         n.op = DENSE;
+        n.descending = i.descending;
         Operand a = i.factors[0], b = i.factors[1];
         const int column = n.domain.column >= 0 ? n.domain.label[n.domain.column] : -1;
         const auto has = [](const Operand& o, int label) {
@@ -221,6 +230,7 @@ class Resolver {
         };
         if (has(a, column) && !has(b, column)) std::swap(a, b);
         for (const Operand* o : {&a, &b}) extend(n, *o, loop);
+        sum_over_time(n);
         n.work = 1;
         for (int d = 0; d < n.domain.count; d++) n.work *= static_cast<double>(n.domain.extent[d]);
         n.a = view(a, n.domain, loop);
@@ -288,6 +298,7 @@ class Resolver {
         for (int k = n.kept; k < d.count; k++) summed.push_back(k);
         const auto both = [&](int k) { return n.a.stride[k] && n.b.stride[k]; };
         if (summed.size() == 1 && n.a.panelled == summed[0]) {
+            if (summed[0] == n.time) return;                         // a chain over time is a gradient's, or runs element by element
             const int s = summed[0];
             if (n.a.shift % W<T> || n.b.stride[s] != W<T>) return;
             if (d.inner >= 0 && n.a.stride[d.inner] != W<T> && d.extent[d.inner] > 1) return;
@@ -301,12 +312,25 @@ class Resolver {
             const int s = summed.back(), t = summed.size() == 2 ? summed[0] : -1;
             int run = s, outer = t;
             if (t >= 0 && n.a.stride[t] == W<T> && n.a.stride[s] != W<T>) std::swap(run, outer);
+            if (run == n.time && n.descending && outer >= 0) return;
             if (n.a.stride[run] != W<T> || n.b.stride[run] != W<T> || (outer >= 0 && !both(outer))) return;
             n.run = n.run_last = d.extent[run];
             if (outer >= 0) {
                 n.run_outer = d.extent[outer];
                 n.a_outer = n.a.stride[outer];
                 n.b_outer = n.b.stride[outer];
+            }
+            if (n.descending && outer < 0) {                         // time alone: runs of one
+                n.run = n.run_last = 1;
+                n.run_outer = d.extent[run];
+                n.a_outer = n.b_outer = W<T>;
+            }
+            if (n.descending) {
+                n.a_first = (n.run_outer - 1) * n.a_outer;
+                n.b_first = (n.run_outer - 1) * n.b_outer;
+                n.a_outer = -n.a_outer;
+                n.b_outer = -n.b_outer;
+            } else if (outer >= 0) {
                 if (n.a_outer == n.run * W<T> && n.b_outer == n.a_outer) {
                     n.run = n.run_last = n.run * n.run_outer;
                     n.run_outer = 1;
@@ -330,6 +354,8 @@ class Resolver {
             if (n.looked < 0) throw std::runtime_error("the result of a " + i.op + " lacks the index");
             for (const Operand& o : i.operands) extend(n, o, loop);
             if (n.op == SCATTER) {
+                n.descending = i.descending;
+                sum_over_time(n);
                 for (int label : ids.labels) {
                     const int d = n.domain.find(label);
                     if (d >= 0 && d < n.kept) throw std::runtime_error("a scatter that keeps the samples apart");
@@ -361,7 +387,7 @@ class Resolver {
         };
         for (const View& v : n.in)
             if (!fits(v)) return false;
-        return fits(n.a) && fits(n.b);
+        return fits(n.a) && fits(n.b) && fits(n.start);
     }
 
     void finish(Node<T>& n, int loop) {
@@ -425,7 +451,7 @@ class Resolver {
     void reads_of(const Node<T>& n, std::vector<std::pair<const Node<T>*, const View*>>& to) const {
         for (const Node<T>& m : n.body) reads_of(m, to);
         for (const View& v : n.in) to.push_back({&n, &v});
-        for (const View* v : {&n.a, &n.b})
+        for (const View* v : {&n.a, &n.b, &n.start})
             if (v->value >= 0) to.push_back({&n, v});
     }
 

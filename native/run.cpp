@@ -35,7 +35,8 @@ void run_dense(const Node<T>& n, Context<T>& c) {
     g.a_outer = n.a_outer, g.b_outer = n.b_outer;
     g.b_panel = n.b.panel;
     g.a_panel = n.a.panel;
-    const bool in_place = n.words->plain && n.out.mode == View::direct && !n.check;
+    g.begun = n.start.value >= 0;
+    const bool in_place = n.words->plain && n.out.mode == View::direct && !n.check && !g.begun;
     odometer(n.outer, n.outers, r, k.x, [&] {
         const T* a = c.base[n.a.space] + n.a.base + c.t * n.a.step;
         const T* b = c.base[n.b.space] + n.b.base + c.t * n.b.step;
@@ -43,6 +44,8 @@ void run_dense(const Node<T>& n, Context<T>& c) {
             a += k.x[n.outer[j]] * n.a.stride[n.outer[j]];
             b += k.x[n.outer[j]] * n.b.stride[n.outer[j]];
         }
+        a += n.a_first;
+        b += n.b_first;
         if (n.form == FORWARD) a += n.a.shift / W<T> * n.a.panel;
         const long low = r.low[d.column] / W<T>, high = (r.high[d.column] + W<T> - 1) / W<T>;
         for (long p = low; p < high; p += g.panels) {
@@ -67,6 +70,12 @@ void run_dense(const Node<T>& n, Context<T>& c) {
                     k.x[d.column] += W<T>;
                     k.to = std::min(W<T>, d.extent[d.column] - k.x[d.column]);
                     if (!whole<T>(n.out, d, k)) g.c = acc, g.c_panel = 512;
+                }
+                for (long q = 0; g.begun && q < g.panels; q++) {
+                    k.x[d.column] = (p + q) * W<T>;
+                    k.to = std::min(W<T>, d.extent[d.column] - k.x[d.column]);
+                    const Rows<T> from = operand(n.start, n, k, scratch, c);
+                    for (long j = 0; j < k.rows; j++) std::copy(from.at + j * from.stride, from.at + j * from.stride + W<T>, acc + q * 512 + j * W<T>);
                 }
                 (n.form == FORWARD ? kernel.forward : kernel.gradient)(g);
                 if (g.c != acc) return;
@@ -100,7 +109,7 @@ void run_dense_any(const Node<T>& n, Context<T>& c) {
                     for (long lane = k.from; lane < k.to; lane++) {
                         if (d.inner >= 0) x[d.inner] = k.x[d.inner] + row;
                         if (d.column >= 0) x[d.column] = k.x[d.column] + lane;
-                        T sum = 0;
+                        T sum = n.start.value < 0 ? T(0) : c.base[n.start.space][at<T>(n.start, d, x, c.t)];
                         odometer(summed, count, r, x, [&] { sum += a[at<T>(n.a, d, x, c.t)] * b[at<T>(n.b, d, x, c.t)]; });
                         acc[row * W<T> + lane] = sum;
                     }
@@ -152,6 +161,7 @@ class Reduction {
         if (n_.how != LOGSUMEXP) {
             sweep(n_.how == LARGEST, nullptr, rows);
             if (lanes_summed_) across(rows, n_.how == LARGEST);
+            if (lanes_summed_ && n_.start.value >= 0) begin_or_join(rows, true);
             return give(acc_, rows);
         }
         sweep(true, nullptr, rows);
@@ -166,6 +176,7 @@ class Reduction {
 
     void sweep(bool largest, const T* top, long rows) {
         std::fill_n(acc_, rows * W<T>, largest ? -static_cast<T>(__builtin_inf()) : T(0));
+        if (!lanes_summed_ && n_.start.value >= 0) begin_or_join(rows, false);
         Block b = k_;
         odometer(over_, overs_, range_, b.x, [&] {
             const auto inside = [&] {
@@ -176,6 +187,19 @@ class Reduction {
             if (rows_summed_) row_blocks<T>(n_.domain.inner, range_, b, inside);
             else inside();
         });
+    }
+
+    // what the chain goes on from, put into acc_, or joined to it where lanes were summed
+    void begin_or_join(long rows, bool join) {
+        Block b = k_;
+        b.rows = rows;
+        const Rows<T> from = operand(n_.start, n_, b, scratch_, c_);
+        for (long r = 0; r < rows; r++)
+            for (long lane = 0; lane < W<T>; lane++) {
+                const T x = from.at[r * from.stride + (lanes_summed_ ? 0 : lane)];
+                T& y = acc_[r * W<T> + lane];
+                y = !join ? x : n_.how != LARGEST ? x + y : (x > y) | (x != x) ? x : y;
+            }
     }
 
     void part(const Block& b, bool largest, const T* top) {
@@ -284,7 +308,9 @@ void run_scatter(const Node<T>& n, Context<T>& c) {
     int labels[most], count = 0;
     long x[most] = {};
     for (int e = 0; e < n.kept; e++) labels[count++] = e;
-    odometer(labels, count, r, x, [&] { out[at<T>(n.out, d, x, c.t)] = 0; });
+    odometer(labels, count, r, x, [&] {
+        out[at<T>(n.out, d, x, c.t)] = n.start.value < 0 ? T(0) : c.base[n.start.space][at<T>(n.start, d, x, c.t)];
+    });
     count = 0;
     for (int e = n.kept; e < d.count; e++) labels[count++] = e;              // the places, ascending
     int rest[most], rests = 0;

@@ -342,6 +342,7 @@ def report(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="model.safetensors of a training run")],
     data: Data,
     out: Annotated[str, typer.Option(help="the page to write")] = "report.html",
+    horizon: Annotated[bool, typer.Option(help="how far back in time the error reaches (models of sequences)")] = False,
     language: Annotated[str, typer.Option(help="en or zh")] = "en",
     force: Force = False,
     delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",
@@ -356,7 +357,7 @@ def report(
         _chosen("language", language, ("en", "zh"))
         of = report_sequences if holds_sequences(model) else report_table
         made = of(model, data, out=out, language=language, force=force, reading=_reading(delimiter, encoding, compression),
-                  say=lambda text: talk.say(f"note: {text}"))
+                  say=lambda text: talk.say(f"note: {text}"), horizon=horizon)
         print(made.to_text(language))
         talk.say(f"written to {_plain(out)}")
 

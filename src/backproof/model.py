@@ -22,9 +22,11 @@ from .train import OPTIMIZERS, History, Options, train
 from .train.files import load_tensors, save_tensors
 from .train.lbfgs import minimise
 from .train.checkpoints import identity
+from .train.forms import run_of, session_of, truncated_gradients
 from .train.links import Links
 from .train.loop import check_number, new_progress
 from .train.optimizers import Optimizer, update_equations
+from .train.segments import BUDGET
 from .train.stopping import Patience
 
 __all__ = ["Model"]
@@ -167,8 +169,7 @@ class Model:
 
     def _scalar(self, name, X, y, sample_weight):
         fed = self._feeds(X, y, sample_weight)
-        program = self.program(name, **fed.how)
-        run = self._run(program, self._store(program, fed.arrays))
+        run = run_of(self, self.program(name, **fed.how), fed)
         value = float(run.outputs()[name])
         if not np.isfinite(value):
             raise self._not_finite(run, name)
@@ -181,13 +182,31 @@ class Model:
     def objective_and_gradients(self, X, y, sample_weight=None):
         """(J, {parameter: ∂J/∂θ}) from one run."""
         fed = self._feeds(X, y, sample_weight)
-        program = self.program("J", gradients=True, **fed.how)
-        run = self._run(program, self._store(program, fed.arrays))
+        run = run_of(self, self.program("J", gradients=True, **fed.how), fed)
         gradients = run.gradients()
         value = float(run.outputs()["J"])
         if not (np.isfinite(value) and all(np.isfinite(g).all() for g in gradients.values())):
             raise self._not_finite(run, "J")
         return value, gradients
+
+    def truncated_gradients(self, X, y, sample_weight=None, *, truncation_length=None, truncation_lag=None, xi=None,
+                            memory_budget=BUDGET):
+        """The gradients with a truncated adjoint, by parameter name: what ``fit`` steps along with the same option.
+
+        Parameters  truncation_length  the adjoint is cut every so many steps
+                    truncation_lag     the loss of every step reaches back exactly so many steps
+                    xi                 the factors ξ_t of the links t − 1 → t themselves, shape (t,)
+
+        >>> import numpy as np
+        >>> from backproof import Network
+        >>> model = Network("1 | rnn 2 | 1").build(seed=0, dtype="float64")
+        >>> X, y = np.ones((1, 5, 1)), np.zeros((1, 5, 1))
+        >>> full, cut = model.gradients(X, y), model.truncated_gradients(X, y, truncation_length=1)
+        >>> bool((full["W2"] == cut["W2"]).all()), bool((full["U1"] == cut["U1"]).any())
+        (True, False)
+        """
+        fed = self._feeds(X, y, sample_weight)
+        return truncated_gradients(self, fed, truncation_length, truncation_lag, xi, memory_budget)
 
     def objective_function(self, X, y, sample_weight=None):
         """J as a function of the parameters, {name: array} -> J, by the reference engine in their dtype (complex ones too).
@@ -228,15 +247,29 @@ class Model:
         found = self._run(program, self._store(program, fed.arrays)).outputs()
         return {name: _sample_first(program.outputs[name].labels, found[name]) for name in program.outputs}
 
-    def trace(self, X, y=None, sample_weight=None, **about):
+    def trace(self, X, y=None, sample_weight=None, truncation_length=None, **about):
         """Every number of a run on these samples, for reading and for the page: a Trace (.values, .to_html(path)).
 
+        ``truncation_length``: the adjoint is cut every so many steps, as ``fit`` does with the same option.
         ``about``: feature_names, class_names, learning_rate (of the update that the page shows), title, rows.
         """
         from .show.trace import NEWEST, Recording, Snapshot, Trace      # typesetting loads only when asked for
-        recording = Recording(self, X, y, sample_weight)
+        recording = Recording(self, X, y, sample_weight, truncation_length)
         snapshot = Snapshot(self.history.records[-1]["epoch"] + 1 if self.history.records else NEWEST, recording(self._arrays))
         return Trace.of(recording, [snapshot], **{"feature_names": self.feature_names, **about})
+
+    def horizon(self, X, y, sample_weight=None, seed=0):
+        """How far back in time the error signal reaches on these sequences, why, and what a truncation would cut off: a Horizon.
+
+        >>> import numpy as np
+        >>> from backproof import Network
+        >>> model = Network("1 | rnn 3 | 1").build(seed=0, dtype="float64")
+        >>> found = model.horizon(np.ones((2, 30, 1)), np.zeros((2, 30, 1)))
+        >>> found.steps, len(found.curve), [length for length, share, cosine in found.bias][:3]
+        (30, 30, [1, 2, 3])
+        """
+        from .show.horizon import measure_horizon      # typesetting loads only when asked for
+        return measure_horizon(self, X, y, sample_weight, seed)
 
     def report(self, X, y=None, **about):
         """What training came to: curves, errors, the health of the error signal with causes and mends: a Report.
@@ -263,8 +296,8 @@ class Model:
 
     def fit(self, X, y, *, epochs=10, batch_size=64, optimizer="adam", learning_rate=1e-3, validation=None, sample_weight=None,
             schedule="constant", warm_up=0, patience=None, improvement=0.0, shuffle=True, clip_norm=None, clip_value=None,
-            decay_biases=False, truncation_length=None, continue_probability=None, bucketing=False, callbacks=(),
-            continued=False, checkpoints=None):
+            decay_biases=False, truncation_length=None, continue_probability=None, stateful=False, truncation_lag=None,
+            memory_budget=BUDGET, bucketing=False, callbacks=(), continued=False, checkpoints=None):
         """Train on (X, y) and return the model; ``history`` holds the record.
 
         Parameters  optimizer      name, or an Optimizer with options: OPTIMIZERS["adam"](beta1=0.8); "lbfgs" for full batches
@@ -272,6 +305,11 @@ class Model:
                     schedule       constant, step, cosine, one_cycle, inverse_scaling, plateau, or f(step, total)
                     truncation_length     the adjoint is cut every so many steps (recurrent networks); None: full
                     continue_probability  the adjoint passes each link with probability π, scaled by 1/π: unbiased
+                    stateful       the state is carried from segment to segment of truncation_length steps, with an update for
+                                   each; it begins anew with every sequence (a row of X) and every epoch
+                    truncation_lag  the loss of every step reaches back exactly so many steps
+                    memory_budget  bytes that a run of whole sequences may take; above, it goes in segments, forward from border to
+                                   border and back again: full gradients keep every bit
                     bucketing      minibatches of sequences of near lengths, cut to their longest: other minibatches, same epoch
                     continued      go on with the optimizer's state and the count of epochs of the last fit
                     checkpoints    a Checkpoints folder that is written while training; what it holds is continued
@@ -290,26 +328,30 @@ class Model:
             raise OptionError("bucketing sorts minibatches by the length of their sequences, and here are "
                               f"{'no minibatches' if self.network.sequence else 'no sequences'}", fix="bucketing=False")
         fed = self._feeds(X, y, sample_weight)
-        links = Links.of(self.network, truncation_length, continue_probability, fed, self.seed)
+        check_number("memory_budget", memory_budget, 0, open_low=True)
+        links = Links.of(self.network, truncation_length, continue_probability, fed, self.seed, stateful, truncation_lag)
         validate = self._validation(validation)
         rows = np.flatnonzero(fed.arrays["w"] > 0) if "w" in fed.arrays else None
         if optimizer == "lbfgs":
+            if links.how or links.length is not None:
+                raise OptionError("lbfgs needs the gradient of its objective, and a truncated one is not",
+                                  fix="optimizer='adam', or full gradients")
             return self._fit_lbfgs(fed, options, validate, callbacks, continued)
         if rows is not None:
             fed.arrays["w"] = (fed.arrays["w"] * (len(rows) / fed.n)).astype(self.dtype)     # mean 1 over the rows that are there
         return self.train(fed, _optimizer(optimizer), options, rows=rows, validate=validate, callbacks=callbacks, links=links,
-                          about=(truncation_length, continue_probability),
+                          about=(truncation_length, continue_probability, *links.about(memory_budget)), memory_budget=memory_budget,
                           continued=continued, decay_biases=decay_biases, checkpoints=checkpoints)
 
     def train(self, fed, optimizer, options, *, rows=None, validate=None, callbacks=(), continued=False, decay_biases=False,
-              links=None, about=(), stopping=None, more_scalars=None, checkpoints=None):
+              links=None, about=(), stopping=None, more_scalars=None, checkpoints=None, memory_budget=BUDGET):
         """Train on arrays that are checked already: ``fit`` is its door, and the estimators have doors of their own.
 
         Parameters  fed          .arrays {input: array, sample-first}, .how (options of ``Network.system``), .n
                     checkpoints  a Checkpoints folder: a run that it holds is continued, bit for bit
         """
-        how = {**fed.how, **(links.how if links else {})}
-        program = self._step_program(how, optimizer, options.clip_norm, options.clip_value, decay_biases)
+        links = Links({}) if links is None else links
+        make, program = session_of(self, links, fed, optimizer, options, decay_biases, memory_budget)
         signature = optimizer.name, tuple(sorted(optimizer.options.items()))
         state, start = {name: np.zeros([i.extent for i in v.axes], self.dtype) for name, v in program.state.items()}, (0, 0)
         progress = None
@@ -329,13 +371,14 @@ class Model:
                 self._arrays, state, progress = found.parameters, found.state, found.progress
                 self.history = found.history
                 stopping.restore(found.stopping)
-        session = self.engine.Session(program, self._arrays, state, self.dtype, self.threads)
+        session = make(self._arrays, state)
         if progress is None:
             progress = new_progress(start, fed.n if rows is None else len(rows), options)
         try:
             train(session, fed.arrays, fed.n, optimizer, options, seed=self.seed, history=self.history, validate=validate,
-                  callbacks=callbacks, layer_of=self._layer_of(), rows=rows, links=links.draw if links else None,
-                  stopping=stopping, more_scalars=more_scalars, checkpoints=checkpoints, progress=progress)
+                  callbacks=callbacks, layer_of=self._layer_of(), rows=rows, links=links.draw,
+                  stopping=stopping, more_scalars=more_scalars, checkpoints=checkpoints, progress=progress,
+                  updates=links.updates(fed) if links.stateful else None)
         except KeyboardInterrupt:
             if checkpoints is not None:
                 checkpoints.last_words(progress, session, self.history, stopping)
@@ -355,15 +398,16 @@ class Model:
         stored = self._store(program, fed.arrays)
         return lambda parameters: float(self.engine.Run(program, {**stored, **parameters}, self.dtype).outputs()["L"])
 
-    def _step_program(self, how, optimizer, clip_norm, clip_value, decay_biases):
+    def _step_program(self, how, optimizer, clip_norm, clip_value, decay_biases, outputs=("L", "J")):
         key = ("step", tuple(sorted(how.items())), optimizer.rule, tuple(sorted(optimizer.options.items())), clip_norm, clip_value,
-               decay_biases)
+               decay_biases, outputs)
         if key not in self._programs:
             sweep = self.network.gradient_system(training=True, **how)
             gradients = {p.name: sweep.adjoints[p.name] for p in self.network.parameters}
             system, replaces = update_equations(sweep.system, gradients, self.network.parameters, optimizer,
                                                 clip_norm=clip_norm, clip_value=clip_value, decay_biases=decay_biases)
-            self._programs[key] = lower(system, ["L", "J"], updates=replaces, gradients=gradients, kernels=self.engine.kernels)
+            self._programs[key] = lower(system, list(outputs), updates=replaces, gradients=gradients,
+                                        kernels=self.engine.kernels)
         return self._programs[key]
 
     def _fit_lbfgs(self, fed, options, validate, callbacks, continued, **limits):

@@ -80,6 +80,8 @@ class Network:
     vocabulary = property(lambda self: getattr(self.layers[0], "vocabulary", None), doc="Ids lie below it.")
     window = property(lambda self: getattr(self.layers[0], "size", None), doc="Ids per sample of a window, or None.")
     sequence = property(lambda self: any(layer.steps for layer in self.layers), doc="Does it read sequences (n, t, i)?")
+    bidirectional = property(lambda self: any(layer.kind == "bi" for layer in self.layers),
+                             doc="Does it read sequences in both directions?")
     pairs = property(lambda self: self.loss.pairs, doc="Does its loss compare the two members of a pair?")
     outputs = property(lambda self: self._plain.outputs.extent, doc="The number of outputs.")
     targets = property(lambda self: self.loss.targets, doc='Forms of target, the default first: "dense", "class".')
@@ -120,7 +122,7 @@ class Network:
         return self._described[key]
 
     def system(self, *, training=False, weighted=False, masked=False, target=None, given_state=False,
-               truncated=False, scaled_penalty=False):
+               truncated=False, counted=False, scaled_penalty=False):
         """The forward equations, E of one sample, the penalty, the loss L and the objective J.
 
         Parameters  training     with dropout's noise
@@ -129,10 +131,11 @@ class Network:
                     target       "dense" or "class"; None: the loss's default
                     given_state  the first state of a recurrence is a variable, "h1.start"; the last is named "h1.end"
                     truncated    with a factor xi[t] on the link t − 1 → t of every recurrence
+                    counted      E_n = Σ_t counts[t,n] e[t,n], the weights given, instead of the mean over the steps
                     scaled_penalty  J = L + penalty_scale · penalty, the scale a scalar input
         """
         return self._describe(training=training, weighted=weighted, masked=masked, target=target,
-                              given_state=given_state, truncated=truncated, scaled_penalty=scaled_penalty).system
+                              given_state=given_state, truncated=truncated, counted=counted, scaled_penalty=scaled_penalty).system
 
     def gradient_system(self, *, wrt=None, **how):
         """The Sweep that adds the gradients of J by every parameter or by ``wrt``, δ per sample; options as above."""

@@ -158,12 +158,13 @@ def trace_sequences(model, data, *, rows=(), out="trace.html", language="en", fo
     return trace
 
 
-def report_sequences(model, data, *, out="report.html", language="en", force=False, reading=None, say=None):
-    """Write the report of a saved model on sequences that have the target; returns the Report."""
+def report_sequences(model, data, *, out="report.html", language="en", force=False, reading=None, say=None, horizon=False):
+    """Write the report of a saved model on sequences that have the target, with its ``horizon`` if asked; returns the Report."""
     _page(out, data, model)
     network, prepare, X, y = _loaded(model, data, reading, say)
     with _one_thread():
-        report = network.report(X, y, class_names=names_of(prepare), title=os.path.basename(str(data)))
+        report = network.report(X, y, class_names=names_of(prepare), title=os.path.basename(str(data)),
+                                horizon=horizon)
     write_text(out, report.to_html(language=language), force)
     return report
 

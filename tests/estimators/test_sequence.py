@@ -177,6 +177,15 @@ def test_truncation_is_handed_through():
         assert np.allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
+def test_every_form_of_truncation_is_handed_through():
+    ways = [{}, {"truncation_length": 2}, {"truncation_length": 2, "stateful": True}, {"truncation_lag": 2},
+            {"continue_probability": 0.5}]
+    found = [SequenceTagger("rnn", **{**FAST, "max_iter": 2}, **how).fit(X, TAGS).model_.parameters["U1"] for how in ways]
+    assert all(np.isfinite(U).all() for U in found) and len({U.tobytes() for U in found}) == len(ways)
+    with pytest.raises(ValueError, match="bidirectional|backwards"):
+        SequenceTagger("rnn", bidirectional=True, stateful=True, truncation_length=2, **FAST).fit(X, TAGS)
+
+
 def test_trace_and_report_show_the_sequences():
     found = SequenceClassifier("rnn", **FAST).fit(X, Y)
     trace = found.trace(X[:2], Y[:2])

@@ -48,9 +48,13 @@ def test_the_sum_over_the_epoch_is_unchanged(network, y):
     assert [m.history.records[0]["loss"] for m in (plain, sorted_)] == pytest.approx([whole, whole], rel=1e-13)
 
 
-@pytest.mark.parametrize("engine", ["native", "reference"])
-@pytest.mark.parametrize("network, y", DATA)
-@pytest.mark.parametrize("more", [{}, {"truncation_length": 2}, {"continue_probability": 0.7}])
+FORMS = [{}, {"truncation_length": 2}, {"continue_probability": 0.7}]
+LONGER = [{"truncation_lag": 3}, {"truncation_length": 3, "stateful": True}, {"memory_budget": 6000}]
+
+
+@pytest.mark.parametrize("network, y, more, engine", [
+    *((network, y, more, engine) for network, y in DATA for more in FORMS for engine in ("native", "reference")),
+    *((EVERY, STEPS, more, "native") for more in LONGER)])
 def test_a_cut_minibatch_has_the_bits_of_a_padded_one(network, y, more, engine, monkeypatch):
     cut = fitted(network, y, engine, **more)
     seen = []

@@ -100,6 +100,10 @@ class Bound:
             self.builder.operand(True, self.value[operand.value], *self.labels(operand))
         for operand in instruction.operands:
             self.builder.operand(False, self.value[operand.value], *self.labels(operand))
+        if instruction.order == "descending":
+            self.builder.descending()
+        if instruction.start is not None:
+            self.builder.start(self.value[instruction.start.value], *self.labels(instruction.start))
         if instruction.op == "join":
             for operand, own in zip(instruction.operands, instruction.how.split(",")):
                 self.builder.part(self.place(next(i for i in operand.labels if i.name == own)))

@@ -47,6 +47,9 @@ OWN = {
     "truncation_length": Parameter(None, *_whole(1, also=(None,)), "the adjoint is cut every so many steps; None: full"),
     "continue_probability": Parameter(None, *_number(0, 1, closed="right", also=(None,)),
                                       "the adjoint passes each link with this probability, unbiased; None: full"),
+    "stateful": Parameter(False, *_flag(), "an update for every truncation_length steps, the state carried from one to the next"),
+    "truncation_lag": Parameter(None, *_whole(1, also=(None,)),
+                                "the loss of every step reaches back exactly so many steps; None: full"),
     "bucketing": Parameter(True, *_flag(), "minibatches of sequences of near lengths: faster, and other minibatches"),
     "clip_norm": Parameter(1.0, *_number(0, np.inf, closed="neither", also=(None,)), "limit of the norm of all gradients together"),
     "hidden_layer_sizes": None, "activation": None, "layer_norm": None,
@@ -133,11 +136,12 @@ class Recurrent(Perceptron):
         return {name: getattr(self, name) for name in names}
 
     def _training(self, fed):
-        links = Links.of(self.network_, self.truncation_length, self.continue_probability, fed, self.model_.seed)
+        links = Links.of(self.network_, self.truncation_length, self.continue_probability, fed, self.model_.seed, self.stateful,
+                         self.truncation_lag)
         return {"bucketing": bool(self.bucketing)}, {"links": links}
 
     def _run_lbfgs(self, fed, rows, watch):
-        if self.truncation_length is not None or self.continue_probability is not None:
+        if self.stateful or {self.truncation_length, self.continue_probability, self.truncation_lag} != {None}:
             raise OptionError("lbfgs takes the whole gradient of one objective, and truncation gives another one",
                               fix="solver='adam', or no truncation")
         super()._run_lbfgs(fed, rows, watch)

@@ -24,7 +24,7 @@ STORAGES = {
 }
 
 INSTRUCTIONS = {
-    "dense": "out = words(acc, r…), acc = Σ a·b over the indices that out lacks",
+    "dense": "out = words(acc, r…), acc = Σ a·b over the indices that out lacks; one chain, ascending n, t in the order named",
     "map": "out = words(r…), elementwise",
     "reduce": "out = sum, max or logsumexp of words(r…) over the indices that out lacks",
     "gather": "out = source at index v = ids",
@@ -109,10 +109,14 @@ class Instruction:
     index: object = None            # gather, scatter, onehot, join, loop
     how: str = ""                   # reduce: sum|max|logsumexp; loop: ascending|descending; fill: before|behind
     body: tuple = ()
+    order: str = ""                 # dense, reduce, scatter: "descending" where the sum over t begins at the last step
+    start: object = None            # dense, reduce, scatter: the operand that the sum goes on from, else 0
 
     def reads(self):
         yield from self.product
         yield from self.operands
+        if self.start is not None:
+            yield self.start
         for inner in self.body:
             yield from inner.reads()
 
@@ -132,7 +136,9 @@ class Instruction:
             for inner in self.body:
                 yield from inner.lines(indent + "    ")
             return
-        parts = [self.op + (f" {self.how}" if self.how else "")]
+        parts = [" ".join(filter(None, (self.op, self.how, self.order)))]
+        if self.start is not None:
+            parts.append(f"from {self.start!r}")
         if self.product:
             parts.append(" × ".join(map(repr, self.product)))
         if self.operands and not self.words:

@@ -190,6 +190,61 @@ PAGE_WORDS = {
         "验证损失自第 {1} 轮最优后上升了 {0}，而训练损失仍在下降",
     ),
     "mend_patience": ("stop there: patience=5", "提前停止：patience=5"),
+    "horizon": ("The horizon: how far back in time the error signal reaches", "视界：误差信号向过去传播多远"),
+    "horizon_reach": (
+        "the signal of a loss is at 1 % of its largest value or more up to {0} steps back; the longest sequence has {1}",
+        "损失的信号在向过去 {0} 步之内不低于其最大值的 1 %；最长的序列有 {1} 步",
+    ),
+    "horizon_beyond": (
+        "the signal of a loss is still at 1 % of its largest value or more {0} steps back, as far as was measured; "
+        "the longest sequence has {1}",
+        "在测量所及的 {0} 步之前，损失的信号仍不低于其最大值的 1 %；最长的序列有 {1} 步",
+    ),
+    "horizon_rate": ("every step back multiplies it by about {0}", "每向过去一步约乘以 {0}"),
+    "horizon_jacobian": (
+        "{0}: one step's Jacobian ∂h(t)/∂h(t−1) has spectral radius {1} and norm {2} (means over steps of these data)",
+        "{0}：一步的雅可比矩阵 ∂h(t)/∂h(t−1) 的谱半径为 {1}，范数为 {2}（在这些数据上的均值）",
+    ),
+    "horizon_slopes": ("{0}: mean slopes {1}", "{0}：平均斜率 {1}"),
+    "horizon_matrices": ("{0}: spectral radii {1}", "{0}：谱半径 {1}"),
+    "horizon_bias": (
+        "truncation_length={0} cuts off {1} % of the gradient (cosine with the full gradient {2})",
+        "truncation_length={0} 截去梯度的 {1} %（与完整梯度的余弦为 {2}）",
+    ),
+    "horizon_spread": (
+        "continue_probability={0} is unbiased and scatters by {1} % of the gradient's norm a draw",
+        "continue_probability={0} 无偏，每次抽样的离散为梯度范数的 {1} %",
+    ),
+    "horizon_explodes": (
+        "the signal grows by {0} a step: clip the gradients (clip_norm=1.0), or start with smaller recurrent weights "
+        "(initial=\"orthogonal\")",
+        "信号每步增长到 {0} 倍：请裁剪梯度（clip_norm=1.0），或以较小的循环权重开始（initial=\"orthogonal\"）",
+    ),
+    "horizon_length": (
+        "truncation_length={0} is enough here: it cuts off {1} % of the gradient",
+        "这里 truncation_length={0} 就够了：它截去梯度的 {1} %",
+    ),
+    "horizon_full": (
+        "truncation_length={0} still cuts off {1} % of the gradient: train with full gradients (the memory keeps to a budget)",
+        "truncation_length={0} 仍截去梯度的 {1} %：请用完整梯度训练（内存受预算约束）",
+    ),
+    "horizon_gates": (
+        "what lies more than {0} of the {1} steps back is hardly learned: lstm or gru",
+        "超过 {0} 步（共 {1} 步）之前的内容很难学到：请用 lstm 或 gru",
+    ),
+    "horizon_orthogonal": (
+        "a recurrent matrix has the spectral radius {0}: initial=\"orthogonal\" starts at 1",
+        "循环矩阵的谱半径为 {0}：initial=\"orthogonal\" 从 1 开始",
+    ),
+    "horizon_all": ("all states", "全部状态"),
+    "horizon_curve": ("The error signal over the lag, relative to its largest value", "误差信号随滞后的变化（相对于最大值）"),
+    "horizon_heat": ("The signal of single losses over the lag", "单个损失的信号随滞后的变化"),
+    "horizon_heat_about": (
+        "Each row is the loss of one step; lag 0 stands at the left. From dark to light are {0} decades.",
+        "每行是一个时间步的损失；左端滞后为 0。由深到浅为 {0} 个数量级。",
+    ),
+    "horizon_row": ("{0}, t = {1}", "{0}，t = {1}"),
+    "horizon_silent": ("no signal reaches any state", "没有信号到达任何状态"),
     "no_moments": (
         "Every epoch is measured where a Health is among the callbacks of fit.",
         "在 fit 的 callbacks 中加入 Health 即可记录每一轮。",

@@ -52,4 +52,4 @@ class Cut:
     def scalars(self, rows, values):
         """One step's scalars; those that have a number per time step, such as ξ, are cut too."""
         steps = int(self.lengths[rows].max())
-        return {name: value[:, :steps] if value.ndim > 1 else value for name, value in values.items()}
+        return {name: value[:, :steps] if name in self.timed else value for name, value in values.items()}

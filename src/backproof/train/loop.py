@@ -101,7 +101,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def train(session, data, n, optimizer, options, *, seed, history=None, validate=None, callbacks=(), start=(0, 0), layer_of=None,
-          rows=None, links=None, stopping=None, more_scalars=None, checkpoints=None, progress=None):
+          rows=None, links=None, stopping=None, more_scalars=None, checkpoints=None, progress=None, updates=None):
     """Run epochs on a session.
 
     Parameters  data       {input: array, sample-first}, weights "w" included where the program has them
@@ -113,6 +113,7 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
                 stopping   the rule of stopping; None: Patience by the options
                 more_scalars  function(rows in order) -> {scalar input: one number per step}
                 checkpoints   object with ``every`` (steps between its looks) and look(progress, …); may raise Interrupted
+                updates    how many updates a step takes, where it is a minibatch in segments (each gets its own scalars)
                 progress   of an interrupted run, with the session's parameters and state as they were then
     Raises      NonFiniteError in the step where a loss, gradient or new parameter is not finite; it is not applied.
     """
@@ -132,11 +133,12 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
         chosen = rows[order(seed, epoch, len(rows))] if options.shuffle else rows
         if cut is not None:
             chosen = bucketed(chosen, cut.lengths, options.batch_size, seed, epoch)
-        numbers = [{"eta": options.learning_rate * rate(step + k, progress.total) * stopping.scale, **optimizer.at(step + k + 1)}
-                   for k in range(per_epoch)]
-        scalars = {name: np.array([at[name] for at in numbers]) for name in numbers[0]}
+        scalars = _scalars(optimizer, options.learning_rate * stopping.scale, lambda k: rate(k, progress.total),
+                           range(step, step + per_epoch), updates)
         if links is not None:
-            scalars["xi"] = np.stack([links(epoch, k) for k in range(per_epoch)])
+            drawn = [links(epoch, k) for k in range(per_epoch)]
+            same = all(xi is drawn[0] for xi in drawn)                        # regular: one row serves every step
+            scalars["xi"] = np.broadcast_to(drawn[0], (per_epoch, len(drawn[0]))) if same else np.stack(drawn)
         scalars.update(more_scalars(chosen) if more_scalars else {})
         while progress.within.done < per_epoch:
             look()
@@ -150,7 +152,7 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
         with uninterrupted():                                     # an epoch is counted as a whole, or not
             record = history.append(epoch=epoch, step=progress.steps, loss=done.loss / done.samples,
                                     objective=done.objective / done.samples, **measured,
-                                    learning_rate=float(scalars["eta"][-1]), seconds=progress.seconds)
+                                    learning_rate=float(np.ravel(scalars["eta"])[-1]), seconds=progress.seconds)
             better, reason = stopping.after(record)
             if better and stopping.keeps_best:
                 history.best, progress.best = epoch, {k: v.copy() for k, v in session.parameters.items()}
@@ -163,6 +165,15 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
     if progress.best is not None:
         session.parameters = progress.best
     return history
+
+
+def _scalars(optimizer, learning_rate, rate, steps, updates):
+    """{name: the scalars of each step}, one row of them where a step takes several updates."""
+    def at(k, s):
+        return {"eta": learning_rate * rate(k), **optimizer.at(k * (updates or 1) + s + 1)}
+    found = [[at(k, s) for s in range(updates or 1)] for k in steps]
+    arrays = {name: np.array([[one[name] for one in row] for row in found]) for name in found[0][0]}
+    return arrays if updates else {name: rows[:, 0] for name, rows in arrays.items()}
 
 
 def _steps(session, data, chosen, scalars, batch_size, seed, progress, every, cut=None):
