@@ -170,6 +170,26 @@ def test_e2_the_chain_in_the_order_of_the_article():
     assert max(found["apart"].values()) < 1e-14
 
 
+def test_char_model_comes_near_the_entropy_and_writes_words_of_the_text():
+    module = example("char_model")
+    found = module.main(units=32, epochs=5, batch_size=8, learning_rate=1e-2, length=200, temperature=0.5)
+    assert found["entropy"] == pytest.approx(8 * 4000 / 73122)
+    assert found["entropy"] < found["bits"] < found["entropy"] + 0.1
+    words = {word.strip() for four in module.WORDS for word in four}
+    written = found["sample"].split()[:-1]
+    assert len(written) > 30 and np.mean([word in words for word in written]) > 0.9
+    args = found["model"], found["alphabet"], "t", 50
+    assert module.write(*args, seed=1) == module.write(*args, seed=1) != module.write(*args, seed=2)
+
+
+def test_char_model_carries_its_state_from_character_to_character():
+    module = example("char_model")
+    model = module.describe("abc", units=4, embedding=3).build(seed=2, dtype="float64")
+    text = module.write(model, "abc", "abca", 12, temperature=1e-6)
+    numbers = module.encoded(text, "abc")[1]
+    assert model.predict(numbers[None, :-1])[0].argmax(axis=-1)[3:].tolist() == numbers[4:].tolist()
+
+
 def test_every_example_has_a_test_and_a_row_in_the_docs():
     here = Path(__file__).read_text(encoding="utf-8")
     listed = (EXAMPLES.parent / "docs" / "articles-examples.md").read_text(encoding="utf-8")

@@ -194,12 +194,19 @@ def train(
     window: Annotated[int, typer.Option(help="tag: words in a window")] = 5,
     channels: Annotated[str, typer.Option(help="tag: what is read of a word: word, form, shape, case, prefixN, suffixN")] = "word,case",
     scheme: Annotated[str, typer.Option(help="tag: BIO or IOBES, what the network learns")] = "BIO",
+    sequence_id: Annotated[str, typer.Option(help="the rows are steps of sequences: the column that names the sequence")] = None,
+    time: Annotated[str, typer.Option(help="the column of a step's time; without it the order of the file is that of time")] = None,
+    forecast: Annotated[int, typer.Option(help="the rows are a series: how many values of the target to foretell")] = None,
+    lags: Annotated[int, typer.Option(help="how many steps a forecast reads; by default twice the forecast, a season at least")] = None,
+    season: Annotated[int, typer.Option(help="the steps of a season, for the baseline beside a forecast")] = None,
     delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",
     quiet: Quiet = False, verbose: Verbose = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON instead of the table")] = False,
     debug: Debug = False,
 ):
     """Train a network on a table: numbers, categories and missing values in, a model that takes the same table out.
+
+    Rows that are steps of sequences (--sequence-id, --time), .ts files and series (--forecast) train a recurrent network.
 
     The defaults were chosen by a small trial on seven tables, with its figures in docs/defaults.md. The gradients of the
     very network are checked on a few rows before it trains.
@@ -210,11 +217,14 @@ def train(
 
         from .jobs import Settings, train_table
         from .runs import cross_validate, folds_table, read_run_file, resumable
+        from .sequence_jobs import SequenceSettings, train_sequences, wants_sequences
 
         if _chosen("task", task, ("auto", "classification", "regression", "tag")) == "tag":
             return _train_words(talk, context, as_json)
         settings = Settings(layers, None if task == "auto" else task, epochs, batch_size, learning_rate, optimizer, l2, validation,
                             test, seed, patience or None)
+        sequential = SequenceSettings(**{**vars(settings), "layers": layers if "layers" in _given(context) else None},
+                                      id=sequence_id, time=time, forecast=forecast, lags=lags, season=season)
         reading = _reading(delimiter, encoding, compression)
         if resume is not None:
             if data is not None or config is not None:
@@ -228,14 +238,22 @@ def train(
             reading = {**reading, **{name: value for name, value in asked["reading"].items() if name not in given}}
             data, target, out = data or asked["data"], target or asked["target"], out if "out" in given else asked["out"] or out
             cv, time_limit = cv or asked["cv"] or 0, time_limit or asked["time_limit"]
+        elif data is not None and wants_sequences(data, sequential):
+            settings = sequential
         if data is None:
             raise OptionError("there is no data", fix="backproof train DATA --target NAME, or --config, or --resume")
         if time_limit is not None and not time_limit > 0:
             raise OptionError(f"--time-limit {time_limit} is no number of seconds above 0", fix="such as --time-limit 60")
+        of_sequences = isinstance(settings, SequenceSettings)
+        if of_sequences and cv:
+            raise OptionError("--cv folds the rows of a table, not sequences", fix="several --seed, each with another split")
+        if not of_sequences and (time or lags or season):
+            raise OptionError("--time, --lags and --season belong to sequences", fix="--sequence-id NAME, or --forecast STEPS")
         folds = cross_validate(data, target, settings, cv, reading=reading, say=talk.say) if cv else None
         with talk.progress(settings.epochs) as progress:
-            outcome = train_table(data, target, settings, out=out, force=force, reading=reading, say=talk.say, progress=progress,
-                                  resume=resume is not None, time_limit=time_limit, peers=peers)
+            train, more = (train_sequences, {}) if of_sequences else (train_table, {"peers": peers})
+            outcome = train(data, target, settings, out=out, force=force, reading=reading, say=talk.say, progress=progress,
+                            resume=resume is not None, time_limit=time_limit, **more)
         summary = outcome.summary
         if folds is not None:
             summary["cross_validation"] = folds
@@ -314,8 +332,10 @@ def predict(
             _chosen("input", form, ("auto", "conll", "text"))
             count = predict_words(model, data, out=out, probabilities=probabilities, form=form, force=force)
             return talk.say(f"{count:,} sentence{'' if count == 1 else 's'} tagged" + ("" if out == "-" else f" in {_plain(out)}"))
+        from .sequence_models import holds_sequences, predict_sequences
 
-        rows = predict_table(model, data, out=out, probabilities=probabilities, force=force,
+        of = predict_sequences if holds_sequences(model) else predict_table
+        rows = of(model, data, out=out, probabilities=probabilities, force=force,
                              reading=_reading(delimiter, encoding, compression), say=lambda text: talk.say(f"note: {text}"))
         if out != "-":
             talk.say(f"{rows:,} predictions in {_plain(out)}")
@@ -341,7 +361,10 @@ def evaluate(
             return print(json.dumps(found, ensure_ascii=False) if as_json else table)
         from .runs import evaluate, evaluation_text
 
-        found = evaluate(model, data, reading=_reading(delimiter, encoding, compression), say=lambda text: talk.say(f"note: {text}"))
+        from .sequence_models import evaluate_sequences, holds_sequences
+
+        of = evaluate_sequences if holds_sequences(model) else evaluate
+        found = of(model, data, reading=_reading(delimiter, encoding, compression), say=lambda text: talk.say(f"note: {text}"))
         print(json.dumps(found, ensure_ascii=False) if as_json else evaluation_text(found))
 
 
@@ -362,6 +385,7 @@ def trace(
     talk = Talk(quiet)
     with _answering(debug, talk):
         from .pages import trace_table
+        from .sequence_models import holds_sequences, trace_sequences
 
         _chosen("language", language, ("en", "zh"))
         from .word_models import reads_words, trace_sentence
@@ -374,9 +398,10 @@ def trace(
         if words:
             made = trace_sentence(model, sentence, tags=tags, out=out, language=language, force=force)
             return talk.say(f"{len(made.tokens)} words traced in {_plain(out)}")
-        made = trace_table(model, data, rows=row, out=out, language=language, force=force, reading=_reading(delimiter, encoding, compression),
-                           say=lambda text: talk.say(f"note: {text}"))
-        talk.say(f"{made.n} rows traced in {_plain(out)}")
+        of = trace_sequences if holds_sequences(model) else trace_table
+        made = of(model, data, rows=row, out=out, language=language, force=force, reading=_reading(delimiter, encoding, compression),
+                  say=lambda text: talk.say(f"note: {text}"))
+        talk.say(f"{made.n} {'sequences' if of is trace_sequences else 'rows'} traced in {_plain(out)}")
 
 
 @app.command()
@@ -394,11 +419,12 @@ def report(
     talk = Talk(quiet)
     with _answering(debug, talk):
         from .pages import report_table
+        from .sequence_models import holds_sequences, report_sequences
 
         _chosen("language", language, ("en", "zh"))
-        made = report_table(model, data, out=out, language=language, force=force, horizon=horizon,
-                            reading=_reading(delimiter, encoding, compression),
-                            say=lambda text: talk.say(f"note: {text}"))
+        of = report_sequences if holds_sequences(model) else report_table
+        made = of(model, data, out=out, language=language, force=force, reading=_reading(delimiter, encoding, compression),
+                  say=lambda text: talk.say(f"note: {text}"), horizon=horizon)
         print(made.to_text(language))
         talk.say(f"written to {_plain(out)}")
 

@@ -325,7 +325,7 @@ class Model:
     def fit(self, X, y=None, *, epochs=10, batch_size=64, optimizer="adam", learning_rate=1e-3, validation=None, sample_weight=None,
             schedule="constant", warm_up=0, patience=None, improvement=0.0, shuffle=True, clip_norm=None, clip_value=None,
             decay_biases=False, truncation_length=None, continue_probability=None, stateful=False, truncation_lag=None,
-            memory_budget=BUDGET, callbacks=(), continued=False, checkpoints=None, lazy=True):
+            memory_budget=BUDGET, bucketing=False, callbacks=(), continued=False, checkpoints=None, lazy=True):
         """Train on (X, y) and return the model; ``history`` holds the record.
 
         Parameters  X              samples, or for a pairwise loss pairs (n, 2, …), or a Corruption that draws them anew each epoch
@@ -339,6 +339,7 @@ class Model:
                     truncation_lag  the loss of every step reaches back exactly so many steps
                     memory_budget  bytes that a run of whole sequences may take; above, it goes in segments, forward from border to
                                    border and back again: full gradients keep every bit
+                    bucketing      minibatches of sequences of near lengths, cut to their longest: other minibatches, same epoch
                     continued      go on with the optimizer's state and the count of epochs of the last fit
                     checkpoints    a Checkpoints folder that is written while training; what it holds is continued
                     lazy           a step updates the rows of tables of vectors that it looks up; all others keep value and
@@ -352,7 +353,11 @@ class Model:
         for callback in callbacks:
             if hasattr(callback, "begin"):
                 callback.begin(self, X, y)
-        options = Options(epochs, batch_size, learning_rate, schedule, warm_up, patience, improvement, shuffle, clip_norm, clip_value)
+        options = Options(epochs, batch_size, learning_rate, schedule, warm_up, patience, improvement, shuffle, clip_norm, clip_value,
+                          bool(bucketing))
+        if bucketing and (not self.network.sequence or optimizer == "lbfgs"):
+            raise OptionError("bucketing sorts minibatches by the length of their sequences, and here are "
+                              f"{'no minibatches' if self.network.sequence else 'no sequences'}", fix="bucketing=False")
         fed = self._feeds(X, y, sample_weight)
         check_number("memory_budget", memory_budget, 0, open_low=True)
         links = Links.of(self.network, truncation_length, continue_probability, fed, self.seed, stateful, truncation_lag)

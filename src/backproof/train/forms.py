@@ -121,7 +121,7 @@ def lag_of(model, how, length, budget=BUDGET, training=False):
 
 def update_program(model, optimizer, clip_norm, clip_value, decay_biases):
     """The update alone, the gradients its inputs."""
-    parameters = model.network.parameters
+    parameters = [p for p in model.network.parameters if not p.frozen]
     system, gradients = update_alone(parameters)
     system, replaces = update_equations(system, gradients, parameters, optimizer, clip_norm=clip_norm, clip_value=clip_value,
                                         decay_biases=decay_biases)
