@@ -55,7 +55,7 @@ def test_what_is_no_table(tmp_path):
 def test_parquet_comes_in_parts(tmp_path, monkeypatch):
     import pyarrow
     from pyarrow import parquet
-    from backproof.data import tables
+    from backproof.data import parquet as tables
     monkeypatch.setattr(tables, "PARQUET_ROWS", 7)
     parquet.write_table(pyarrow.table({"x": list(range(20)), "c": ["a", None] * 10}), tmp_path / "t.parquet")
     parts = list(read_chunks(tmp_path / "t.parquet", types={"x": "number", "c": "category"}))
