@@ -31,6 +31,7 @@ __all__ = ["Model"]
 
 FORMAT = "backproof-model/1"
 CHUNK = 4096                    # samples that are predicted at once: memory stays bounded
+MEAN_OF = 16_384                # samples whose loss is taken at once; a loss over more is the mean over such parts
 
 
 class Model:
@@ -166,13 +167,22 @@ class Model:
         return self._run(program, self._store(program, fed.arrays)).outputs()["E"]
 
     def _scalar(self, name, X, y, sample_weight):
-        fed = self._feeds(X, y, sample_weight)
-        program = self.program(name, **fed.how)
-        run = self._run(program, self._store(program, fed.arrays))
-        value = float(run.outputs()[name])
+        value, run, start = self._mean(name, self._feeds(X, y, sample_weight), self._arrays)
         if not np.isfinite(value):
-            raise self._not_finite(run, name)
+            raise self._not_finite(run, name, start)
         return value
+
+    def _mean(self, name, fed, parameters):
+        """(L or J over all samples, the last run, its first row); in parts of MEAN_OF samples, so that the memory stays bounded."""
+        program, total = self.program(name, **fed.how), 0.0
+        for start in range(0, fed.n, MEAN_OF):
+            part = {key: array[start:start + MEAN_OF] for key, array in fed.arrays.items()}
+            run = self.engine.Run(program, {**parameters, **self._store(program, part)}, self.dtype)
+            value = float(run.outputs()[name])
+            if fed.n <= MEAN_OF or not np.isfinite(value):
+                return value, run, start
+            total += value * min(MEAN_OF, fed.n - start)
+        return total / fed.n, run, start
 
     def gradients(self, X, y, sample_weight=None):
         """∂J/∂θ by parameter name, J the objective; dropout off."""
@@ -287,10 +297,10 @@ class Model:
         fed = self._feeds(X, y, sample_weight)
         links = Links.of(self.network, truncation_length, continue_probability, fed, self.seed)
         validate = self._validation(validation)
-        rows = np.flatnonzero(fed.arrays["w"] > 0) if "w" in fed.arrays else None
+        rows = np.flatnonzero(fed.arrays["w"] > 0) if "w" in fed.arrays else fed.rows
         if optimizer == "lbfgs":
             return self._fit_lbfgs(fed, options, validate, callbacks, continued)
-        if rows is not None:
+        if "w" in fed.arrays:
             fed.arrays["w"] = (fed.arrays["w"] * (len(rows) / fed.n)).astype(self.dtype)     # mean 1 over the rows that are there
         return self.train(fed, _optimizer(optimizer), options, rows=rows, validate=validate, callbacks=callbacks, links=links,
                           about=(truncation_length, continue_probability),
@@ -346,9 +356,7 @@ class Model:
         if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3):
             raise OptionError("validation is not a pair (X, y)", fix="validation=(X_validation, y_validation)")
         fed = self._feeds(*validation)
-        program = self.program("L", **fed.how)
-        stored = self._store(program, fed.arrays)
-        return lambda parameters: float(self.engine.Run(program, {**stored, **parameters}, self.dtype).outputs()["L"])
+        return lambda parameters: self._mean("L", fed, parameters)[0]
 
     def _step_program(self, how, optimizer, clip_norm, clip_value, decay_biases):
         key = ("step", tuple(sorted(how.items())), optimizer.rule, tuple(sorted(optimizer.options.items())), clip_norm, clip_value,

@@ -126,16 +126,25 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
     look = (lambda: None) if checkpoints is None else (lambda: checkpoints.look(progress, session, history, stopping))
     while progress.epoch < progress.end:
         epoch, step = progress.epoch, progress.step
-        chosen = rows[order(seed, epoch, len(rows))] if options.shuffle else rows
-        numbers = [{"eta": options.learning_rate * rate(step + k, progress.total) * stopping.scale, **optimizer.at(step + k + 1)}
-                   for k in range(per_epoch)]
-        scalars = {name: np.array([at[name] for at in numbers]) for name in numbers[0]}
-        if links is not None:
-            scalars["xi"] = np.stack([links(epoch, k) for k in range(per_epoch)])
-        scalars.update(more_scalars(chosen) if more_scalars else {})
+        if hasattr(rows, "shuffled"):                             # too many for the memory: they give parts of the order
+            chosen = rows.shuffled(seed, epoch) if options.shuffle else rows
+        else:
+            chosen = rows[order(seed, epoch, len(rows))] if options.shuffle else rows
+        more = more_scalars(chosen) if more_scalars else {}
+
+        def scalars(first, last):
+            """{scalar input: a number for each of these steps}"""
+            numbers = [{"eta": options.learning_rate * rate(step + k, progress.total) * stopping.scale, **optimizer.at(step + k + 1)}
+                       for k in range(first, last)]
+            found = {name: np.array([at[name] for at in numbers]) for name in numbers[0]}
+            if links is not None:
+                found["xi"] = np.stack([links(epoch, k) for k in range(first, last)])
+            return {**found, **{name: values[first:last] for name, values in more.items()}}
+        every = checkpoints.every if checkpoints else per_epoch
         while progress.within.done < per_epoch:
             look()
-            _steps(session, data, chosen, scalars, options.batch_size, seed, progress, checkpoints.every if checkpoints else per_epoch)
+            first, last = progress.within.done, min(per_epoch, (progress.within.done // every + 1) * every)
+            _steps(session, data, chosen, scalars(first, last), options.batch_size, seed, progress, (first, last))
             if progress.within.failure is not None:
                 raise _failure(progress.within.failure, epoch, progress.steps, history, layer_of)
         done = progress.within
@@ -144,7 +153,7 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
         with uninterrupted():                                     # an epoch is counted as a whole, or not
             record = history.append(epoch=epoch, step=progress.steps, loss=done.loss / done.samples,
                                     objective=done.objective / done.samples, **measured,
-                                    learning_rate=float(scalars["eta"][-1]), seconds=progress.seconds)
+                                    learning_rate=float(scalars(per_epoch - 1, per_epoch)["eta"][-1]), seconds=progress.seconds)
             better, reason = stopping.after(record)
             if better and stopping.keeps_best:
                 history.best, progress.best = epoch, {k: v.copy() for k, v in session.parameters.items()}
@@ -159,22 +168,22 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
     return history
 
 
-def _steps(session, data, chosen, scalars, batch_size, seed, progress, every):
-    """The steps up to the next look, the first of which falls on a multiple of ``every``."""
+def _steps(session, data, chosen, scalars, batch_size, seed, progress, steps):
+    """The steps (first, last) of an epoch, up to the next look."""
     done, began = progress.within, time.perf_counter()
-    first, last = done.done, (done.done // every + 1) * every
-    rows = chosen[first * batch_size:last * batch_size]
-    part = {name: values[first:last] for name, values in scalars.items()}
+    rows = chosen[steps[0] * batch_size:steps[1] * batch_size]
     try:
         if hasattr(data.get("x"), "dense"):                           # rows that are made dense, or read, when they are wanted
-            for k, start in enumerate(range(0, len(rows), batch_size)):
-                batch = rows[start:start + batch_size]
-                session.steps({name: array[batch] for name, array in data.items()}, np.arange(len(batch)), batch_size,
-                              {name: values[k:k + 1] for name, values in part.items()}, progress.epoch, seed, done, batch)
+            batches = max(1, getattr(data["x"], "at_once", 1) // batch_size)
+            for k, start in enumerate(range(0, len(rows), batches * batch_size)):
+                part = rows[start:start + batches * batch_size]
+                session.steps({name: array[part] for name, array in data.items()}, np.arange(len(part)), batch_size,
+                              {name: values[k * batches:(k + 1) * batches] for name, values in scalars.items()},
+                              progress.epoch, seed, done, part)
                 if done.failure is not None:
                     return
         else:
-            session.steps(data, rows, batch_size, part, progress.epoch, seed, done)
+            session.steps(data, rows, batch_size, scalars, progress.epoch, seed, done)
     finally:
         progress.seconds += time.perf_counter() - began
 
