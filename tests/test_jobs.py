@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backproof import check, jobs
+from backproof import check, jobs, sources
 from backproof.data.builtin import BUILTIN
 from backproof.errors import BackproofError, DataError, EngineError, ModelFileError, OptionError, RangeError, SpecError
 from backproof.jobs import OutputProblem, Settings, differentiate, predict_table, read_point, train_table
@@ -79,7 +79,7 @@ def test_measures_and_baseline_are_what_numpy_says(table):
     assert list(summary["rows"]) == ["training", "test"]
     assert summary["task"] == "regression"
     whole, _ = jobs.read_data(table, "amount")
-    rows = jobs._split(whole, "amount", replace(SHORT, validation=0))[1]
+    rows = sources.split_table(whole, "amount", replace(SHORT, validation=0))[1]
     truth = {name: whole["amount"].values[part] for name, part in rows.items()}
     told = prepare.inverse(outcome.model.predict(prepare.transform(whole.select(rows["test"])))).ravel()
     error, mean = told - truth["test"], truth["training"].mean()
@@ -91,7 +91,7 @@ def test_measures_and_baseline_are_what_numpy_says(table):
 def test_nothing_is_learned_from_the_rows_set_aside(table):
     outcome = train_table(table, "y", SHORT)
     whole, _ = jobs.read_data(table, "y")
-    training = whole.select(jobs._split(whole, "y", SHORT)[1]["training"])
+    training = whole.select(sources.split_table(whole, "y", SHORT)[1]["training"])
     assert outcome.prepare.state()["numbers"][0]["median"] == float(np.median(training["x"].values[~training["x"].missing]))
 
 

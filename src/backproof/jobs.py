@@ -22,7 +22,8 @@ from dataclasses import asdict, dataclass
 
 from . import __version__
 from .errors import EngineError, FileProblem, ModelFileError, OptionError, RangeError
-from .measures import baseline_of, boosting, counts, measure
+from .measures import baseline, boosting, measure_blocks
+from .sources import PARTS, REPORT_ROWS, DiskSource, TableSource, streamed
 
 __all__ = ["Settings", "Outcome", "OutputProblem", "read_data", "train_table", "predict_table", "differentiate", "FILES"]
 
@@ -30,7 +31,6 @@ FILES = ("model.safetensors", "history.jsonl", "predictions.csv", "report.html",
 MEMORY = "run.json"                 # what was asked for, while there is something to go on with
 TABLE = "table"                     # the key of the model file under which the preprocessing travels
 CHECKED_ROWS = 5
-PARTS = ("training", "validation", "test")
 
 
 class OutputProblem(FileProblem):
@@ -105,7 +105,7 @@ def read_data(data, target=None, **reading):
 # ---------------------------------------------------------------------------------------------------- training
 
 def train_table(data, target=None, settings=None, *, out=None, force=False, reading=None, say=None, progress=None, resume=False,
-                time_limit=None, peers=False):
+                time_limit=None, peers=False, stream=None, cache=None):
     """Train on a table and measure the model.
 
     Parameters  data      a path or the name of a built-in data set
@@ -117,44 +117,54 @@ def train_table(data, target=None, settings=None, *, out=None, force=False, read
                 resume    go on from the newest checkpoint in ``out``, bit for bit
                 time_limit  seconds after which training ends; the best epoch's weights are kept
                 peers     measure HistGradientBoosting beside the network
+                stream    read the file in parts and keep its typed rows in a folder inside ``cache`` (None: ``out``, else the
+                          system's); None: files above `STREAM_BYTES` are. The weights are the same bits.
     Interrupt   Ctrl-C during training writes a checkpoint (with ``out``) and keeps the last complete step; the summary says "interrupted": true.
     """
     from .train.loop import check_number
 
     settings, say, began = settings or Settings(), say or (lambda text: None), time.perf_counter()
     check_number("seed", settings.seed, 0, whole=True, highest=1 << 32)
-    made, checkpoints = _claim(out, force or resume, data) if out is not None else None, None
+    stream = streamed(data, stream)
+    if stream and settings.optimizer == "lbfgs":
+        raise OptionError("lbfgs looks at all rows at every step, and a streamed file is not in memory", fix="another optimizer, or --no-stream")
+    made, checkpoints, source = _claim(out, force or resume, data) if out is not None else None, None, None
     try:
-        table, target = read_data(data, target, **(reading or {}))
-        for sentence in table.missing_report():
-            say(sentence)
-        task, parts = _split(table, target, settings)
-        prepare, arrays = _prepare(table, target, task, parts, say)
-        model, batch_size = _build(prepare, arrays["training"], settings)
+        source, target = _source(data, target, settings, stream, cache or out, reading or {}, say)
+        prepare = source.prepare
+        model, batch_size = _build(prepare, source.rows["training"], settings)
         say(f"{len(prepare.columns)} columns as {len(prepare.features)} inputs, {_target_words(prepare)}")
         say(f"network {model.network.spec}, {model.network.count:,} parameters; minibatches of {batch_size}")
-        check = check_network(model.network, *(a[:CHECKED_ROWS] for a in arrays["training"]), settings.seed)
+        check = check_network(model.network, *source.first(CHECKED_ROWS), settings.seed)
         say(f"gradients checked on {check['rows']} rows: largest relative error {check['error']:.0e} ✓")
         checkpoints = _checkpoints(out, resume, time_limit, say)
         if out is not None:
-            remember(out, data, target, settings, reading)
-        interrupted = _fit(model, arrays, settings, batch_size, progress, checkpoints)
-        summary = _summary(data, target, settings, batch_size, model, prepare, parts, arrays, check, interrupted)
+            remember(out, data, target, settings, reading, stream=stream, cache=cache)
+        interrupted = _fit(model, source, settings, batch_size, progress, checkpoints)
+        summary = _summary(data, target, settings, batch_size, model, source, check, interrupted)
         if peers and not interrupted:
-            summary["boosting"] = boosting(table, prepare, parts, arrays, settings.seed)
+            summary["boosting"] = boosting(source, prepare, settings.seed)
         model.extra[TABLE] = json.dumps(prepare.state(), allow_nan=False)
+        summary["seconds"] = round(time.perf_counter() - began, 3)
+        files = [] if out is None else _write_run(out, model, source, summary)
     except BaseException:
-        _tidy(out, checkpoints)
+        _put_away(out, checkpoints, source)
         if made:
             with contextlib.suppress(OSError):
                 os.rmdir(out)
         raise
-    summary["seconds"] = round(time.perf_counter() - began, 3)
-    files = [] if out is None else _write_run(out, model, prepare, table, parts, arrays, summary)
     if checkpoints is not None and not interrupted:
         checkpoints.clear()
-    _tidy(out, checkpoints)
+    _put_away(out, checkpoints, source)
     return Outcome(model, prepare, summary, files)
+
+
+def _source(data, target, settings, stream, cache, reading, say):
+    """(rows in memory or on the disk, name of the target)."""
+    if stream:
+        return DiskSource(data, target, settings, say, cache=cache, **reading), target
+    table, target = read_data(data, target, **reading)
+    return TableSource.split(table, target, settings, say, declared=reading.get("types") or ()), target
 
 
 def check_network(network, X, y, seed=0):
@@ -173,33 +183,7 @@ def check_network(network, X, y, seed=0):
     return {"rows": len(X), "error": float(max(block.error for block in report.blocks)), "verdict": report.verdict}
 
 
-def _split(table, target, settings):
-    from .data.messages import DataWarning
-    from .data.preprocess import TargetCoder, guess_task
-    from .data.split import split_rows
-
-    task = settings.task or guess_task(table[target])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataWarning)             # said once, where the training rows are prepared
-        coder = TargetCoder.fit(table[target], task=task, where=lambda row: table.place(row, target))
-        labels = coder.transform(table[target]) if task == "classification" else None
-    rows = split_rows(len(table), validation=settings.validation, test=settings.test, labels=labels, seed=settings.seed)
-    return task, {name: part for name, part in zip(PARTS, rows) if len(part)}
-
-
-def _prepare(table, target, task, parts, say):
-    """(preprocessor fitted on the training rows, {part: (X, y)})."""
-    from .data.preprocess import TablePreprocessor
-
-    tables = {name: table.select(rows) for name, rows in parts.items()}
-    prepare = TablePreprocessor.fit(tables["training"], target, task=task)
-    for note in prepare.notes:
-        say(note)
-    return prepare, {name: (prepare.transform(part, notice=lambda text, name=name: say(f"{name} rows: {text}")),
-                            prepare.target_transform(part)) for name, part in tables.items()}
-
-
-def _build(prepare, training, settings):
+def _build(prepare, rows, settings):
     from .network import Network
 
     output, loss = ("1", "squared_error") if prepare.task == "regression" else \
@@ -208,7 +192,7 @@ def _build(prepare, training, settings):
     network = Network(spec, loss=loss, l2=settings.l2)
     if network.inputs != len(prepare.features) or network.sequence or network.output_per_step:
         raise OptionError(f"the layers {settings.layers!r} do not read the rows of a table", fix="such as '64 relu | 32 relu'")
-    return network.build(seed=settings.seed), settings.batch_size or batch_size_for(len(training[0]))
+    return network.build(seed=settings.seed), settings.batch_size or batch_size_for(rows)
 
 
 def _target_words(prepare):
@@ -219,8 +203,10 @@ def _target_words(prepare):
     return f"{shown(prepare.target)} as a number, {prepare.coder.mean:.4g} ± {prepare.coder.scale:.4g}"
 
 
-def _tidy(out, checkpoints):
-    """Give the folder free; without a checkpoint there is nothing to go on with, and nothing to remember."""
+def _put_away(out, checkpoints, source):
+    """Give the folders free; without a checkpoint there is nothing to go on with, and nothing to remember."""
+    if source is not None:
+        source.close()
     if checkpoints is None or out is None:
         return
     checkpoints.close()
@@ -243,18 +229,19 @@ def _checkpoints(out, resume, time_limit, say):
     return checkpoints
 
 
-def _fit(model, arrays, settings, batch_size, progress, checkpoints=None):
+def _fit(model, source, settings, batch_size, progress, checkpoints=None):
     """Train; True if it was interrupted, and then the model has the weights of the last complete step."""
     from .train.loop import Interrupted
 
-    from .show.health import Health
+    from .show.health import PROBE, Health
 
-    watch = (Health(), *(() if progress is None else (lambda record: bool(progress(record)),)))
+    probe = () if source.data("training")[1] is not None else source.sample("training", PROBE)
+    watch = (Health(*probe), *(() if progress is None else (lambda record: bool(progress(record)),)))
     more = {} if settings.optimizer == "lbfgs" else {"checkpoints": checkpoints}
     with _one_thread():
         try:
-            model.fit(*arrays["training"], epochs=settings.epochs, batch_size=batch_size, optimizer=settings.optimizer,
-                      learning_rate=settings.learning_rate, validation=arrays.get("validation"),
+            model.fit(*source.data("training"), epochs=settings.epochs, batch_size=batch_size, optimizer=settings.optimizer,
+                      learning_rate=settings.learning_rate, validation=source.data("validation") if "validation" in source.rows else None,
                       patience=settings.patience, callbacks=watch, **more)
         except Interrupted as end:
             if "time limit" not in end.reason:
@@ -278,25 +265,18 @@ def _one_thread():
 
 # ---------------------------------------------------------------------------------------------------- measuring
 
-def _summary(data, target, settings, batch_size, model, prepare, parts, arrays, check, interrupted):
-    from .data.messages import shown
-
-    history = model.history
-    truth = arrays["training"][1]
-    if prepare.task == "classification":
-        label = prepare.classes[int(counts(truth, prepare).argmax())]
-        baseline = {"name": f"always {shown(label, 30)}", "class": label}
-    else:
-        baseline = {"name": "always the mean", "mean": prepare.coder.mean}
+def _summary(data, target, settings, batch_size, model, source, check, interrupted):
+    history, prepare = model.history, source.prepare
+    about, measures_of = baseline(prepare, (y for _, y in source.blocks("training")))
     with _one_thread():
-        measured = {name: measure(model, prepare, X, y) for name, (X, y) in arrays.items()}
+        measured = {name: measure_blocks(model, prepare, source.blocks(name)) for name in source.rows}
+    beside = {name: measures_of(y for _, y in source.blocks(name)) for name in source.rows}
     return {"backproof": __version__, "data": str(data), "target": target, "task": prepare.task,
-            "classes": prepare.classes, "rows": {name: len(rows) for name, rows in parts.items()},
+            "classes": prepare.classes, "rows": source.rows,
             "network": model.network.spec, "parameters": model.network.count,
             "settings": {**asdict(settings), "batch_size": batch_size}, "gradient_check": check,
             "epochs": len(history), "best_epoch": history.best, "stopped": history.stopped, "interrupted": interrupted,
-            "measures": measured, "baseline": {**baseline, **{name: baseline_of(prepare, truth, y) for name, (_, y) in arrays.items()}},
-            "notes": prepare.notes}
+            "measures": measured, "baseline": {**about, **beside}, "notes": prepare.notes}
 
 
 COLUMNS = {"classification": (("loss", "loss"), ("accuracy", "accuracy")),
@@ -344,12 +324,12 @@ def _output():
         raise OutputProblem(problem.what, where=problem.where, fix=problem.fix, state=problem.state) from None
 
 
-def remember(out, data, target, settings, reading):
+def remember(out, data, target, settings, reading, **more):
     """Write into a run's folder what was asked for, so that ``--resume`` needs nothing else."""
     from .train.files import write_atomically
 
     plain = {"data": os.path.abspath(data) if os.path.exists(data) else data, "target": target, "settings": asdict(settings),
-             "reading": reading or {}}
+             "reading": reading or {}, **more}
     with _output():
         write_atomically(os.path.join(out, MEMORY), [json.dumps(plain, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace")])
 
@@ -403,34 +383,34 @@ def _refuse_same(out, *inputs):
                                 fix="choose another --out", state="nothing was written")
 
 
-def _write_run(out, model, prepare, table, parts, arrays, summary):
+def _write_run(out, model, source, summary):
     from .train.files import write_atomically
 
-    paths = {name: os.path.join(out, name) for name in FILES}
+    paths, prepare = {name: os.path.join(out, name) for name in FILES}, source.prepare
     with _output():
         model.save(paths["model.safetensors"])
         write_atomically(paths["history.jsonl"], [model.history.to_json_lines().encode()])
-        if "test" in parts:
-            lines = _test_lines(model, prepare, table.select(parts["test"]), parts["test"], arrays["test"][0])
-            write_atomically(paths["predictions.csv"], [_csv(lines)])
+        if "test" in source.rows:
+            _write_parts(paths["predictions.csv"], _test_lines(model, source))
         else:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(paths["predictions.csv"])               # of an earlier run: it would not belong to this model
-        part = next(name for name in ("test", "validation", "training") if name in arrays)
-        page = model.report(*arrays[part], class_names=None if prepare.task == "regression" else list(map(str, prepare.classes)),
-                            title=f"{summary['data']}: {part}").to_html()
+        part = next(name for name in ("test", "validation", "training") if name in source.rows)
+        X, y = source.sample(part, REPORT_ROWS)
+        shown_rows = "" if len(X) == source.rows[part] else f", {len(X):,} of {source.rows[part]:,} rows"
+        page = model.report(X, y, class_names=None if prepare.task == "regression" else list(map(str, prepare.classes)),
+                            title=f"{summary['data']}: {part}{shown_rows}").to_html()
         write_atomically(paths["report.html"], [page.encode("utf-8", "backslashreplace")])
         text = json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         write_atomically(paths["summary.json"], [text.encode("utf-8", "backslashreplace")])
-    return [path for name, path in paths.items() if name != "predictions.csv" or "test" in parts]
+    return [path for name, path in paths.items() if name != "predictions.csv" or "test" in source.rows]
 
 
-def _test_lines(model, prepare, table, rows, X):
+def _test_lines(model, source):
     """The header and a line for every test row: its number in the file (from 0), the truth and the prediction."""
-    yield ["row", prepare.target, "prediction"]
-    truth = table[prepare.target].values.tolist()
-    for row, true, predicted in zip(rows.tolist(), truth, _answers(prepare, model.predict(X))):
-        yield [row, true, predicted]
+    yield _csv([["row", source.prepare.target, "prediction"]])
+    for rows, truth, X in source.truths("test"):
+        yield _csv(zip(rows, truth, _answers(source.prepare, model.predict(X))))
 
 
 def _answers(prepare, predicted):

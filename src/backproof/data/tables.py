@@ -20,6 +20,7 @@ from backproof.data.files import read_regular
 from backproof.data.kinds import Evidence, values_of
 from backproof.data.messages import shown
 from backproof.data.parquet import from_arrow, parquet_chunks, parquet_kinds, read_parquet
+from backproof.data.split import DRAWN
 from backproof.errors import DataError, OptionError
 
 __all__ = ["Column", "Survey", "Table", "as_table", "read_chunks", "read_table", "survey", "MISSING"]
@@ -86,9 +87,9 @@ class Survey:
 
     Fields  kinds   {column: "number", "date" or "category"}; rows
             whole   is every target cell a whole number (then its classes are whole numbers)?
-            labels  the distinct target texts (None where there are more than LABELS), ``counts`` of each, and ``codes``:
+            labels  the distinct target values (None where there are more than LABELS), ``counts`` of each, and ``codes``:
                     which of them every row has (None for files of more than CODED rows); -1 where missing
-            missing {column: {marker: count}} where cells are missing
+            missing {column: how many cells are missing}, of the columns with some
     """
 
     kinds: dict
@@ -101,14 +102,23 @@ class Survey:
 
 
 LABELS = 100_000                    # distinct target values that are told apart while a file is surveyed
-CODED = 2_000_000                   # rows whose target values are remembered in that pass
+CODED = DRAWN                       # rows whose target values are remembered in that pass: those that are split by class
 
 
-def survey(path, *, target=None, missing=MISSING, delimiter=",", encoding="utf-8", compression=None, size=CHUNK):
-    """A Survey of a file: what `read_table` decides, without holding the file; the same for any ``size``."""
-    _check_options(None, delimiter, compression, None)
+def column_names(path, *, delimiter=",", encoding="utf-8", compression=None, missing=MISSING):
+    """The names of the columns of a file, in order."""
     if _is_parquet(path, _start(path)):
-        kinds = parquet_kinds(path)
+        return list(parquet_kinds(path))
+    return next(_cut(path, delimiter, encoding, compression, CHUNK))[0]
+
+
+def survey(path, *, target=None, types=None, missing=MISSING, delimiter=",", encoding="utf-8", compression=None, size=CHUNK):
+    """A Survey of a file: what `read_table` decides, without holding the file; the same for any ``size``. ``types`` are decided."""
+    _check_options(types, delimiter, compression, None)
+    if _is_parquet(path, _start(path)):
+        kinds = {**parquet_kinds(path), **(types or {})}
+        if target in kinds and kinds[target] == "date":
+            kinds[target] = "category"
         chunks = ((list(table.columns), table) for table in parquet_chunks(path, target, kinds, tuple(missing)))
         return _survey_tables(path, chunks, kinds, target)
     evidence, found, rows, lost = None, _Labels(), 0, {}
@@ -122,9 +132,11 @@ def survey(path, *, target=None, missing=MISSING, delimiter=",", encoding="utf-8
                 values, mask, _ = values_of(name, column, "category", ("",), lines, path)
                 found.add(values, mask)
         rows += len(lines)
-    kinds = {name: one.kind(path) for name, one in evidence.items()}
+    kinds = {name: (types or {}).get(name) or one.kind(path) for name, one in evidence.items()}
     lost = {name: one.rows - one.present for name, one in evidence.items() if one.rows > one.present}
-    return Survey(kinds, rows, target is not None and evidence[target].whole, *found.result(), lost)
+    whole = target is not None and kinds[target] == "number" and evidence[target].whole
+    typed = str if target is None or kinds[target] != "number" else int if whole else float
+    return Survey(kinds, rows, whole, *found.result(typed), lost)
 
 
 def _survey_tables(path, chunks, kinds, target):
@@ -137,11 +149,11 @@ def _survey_tables(path, chunks, kinds, target):
             if count := int(column.missing.sum()):
                 lost[column.name] = lost.get(column.name, 0) + count
         if target is not None:
-            found.add(table[target].texts(), table[target].missing)
-            whole = whole and table[target].values.dtype.kind in "iub"
+            found.add(table[target].values.tolist(), table[target].missing)
+            whole = whole and table[target].values.dtype.kind in "iu"
     if rows == 0:
         raise DataError("no data rows", where=str(path), fix="give it rows")
-    return Survey(kinds, rows, target is not None and whole, *found.result(), lost)
+    return Survey(kinds, rows, target is not None and whole, *found.result(lambda value: value), lost)
 
 
 def _known_target(target, names, path):
@@ -150,33 +162,36 @@ def _known_target(target, names, path):
 
 
 class _Labels:
-    """Distinct texts, their counts, and the number of each row's, while there are not too many."""
+    """Distinct values, their counts, and the number of each row's, while there are not too many."""
 
     def __init__(self):
-        self.known, self.counts, self.codes, self.rows = {}, [], [], 0
+        self.known, self.counts, self.codes, self.rows = {}, np.zeros(0, np.int64), [], 0
 
-    def add(self, texts, mask):
-        self.rows += len(texts)
+    def add(self, values, mask):
+        self.rows += len(values)
         if self.known is None:
             return
-        codes = np.full(len(texts), -1, np.int32)
-        for row in np.flatnonzero(~mask).tolist():
-            code = self.known.setdefault(texts[row], len(self.known))
-            codes[row] = code
-        self.counts.extend([0] * (len(self.known) - len(self.counts)))
-        for code, count in zip(*np.unique(codes[codes >= 0], return_counts=True)):
-            self.counts[code] += int(count)
+        codes = np.full(len(values), -1, np.int32)
+        present = np.flatnonzero(~mask)
+        codes[present] = [self.known.setdefault(values[row], len(self.known)) for row in present.tolist()]
+        more = np.bincount(codes[present], minlength=len(self.known))
+        more[:len(self.counts)] += self.counts
+        self.counts = more
         if len(self.known) > LABELS:
-            self.known = self.counts = self.codes = None
+            self.known = self.codes = None
         elif self.rows > CODED:
             self.codes = None
         elif self.codes is not None:
             self.codes.append(codes)
 
-    def result(self):
+    def result(self, typed):
+        """(values, counts, codes); texts that are one value ("1" and "01.0") are one label."""
         if self.known is None:
             return None, None, None
-        return list(self.known), self.counts, np.concatenate(self.codes) if self.codes else None
+        values = {}
+        turned = np.array([values.setdefault(typed(text), len(values)) for text in self.known] + [-1], np.int32)
+        counts = np.bincount(turned[:-1], weights=self.counts, minlength=len(values)).astype(int).tolist()
+        return list(values), counts, turned[np.concatenate(self.codes)] if self.codes else None
 
 
 # -- CSV ---------------------------------------------------------------------------------------------------------
