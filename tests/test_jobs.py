@@ -8,10 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backproof import check, jobs, sources
+from backproof import check, jobs, outputs, predictions, sources
 from backproof.data.builtin import BUILTIN
 from backproof.errors import BackproofError, DataError, EngineError, ModelFileError, OptionError, RangeError, SpecError
-from backproof.jobs import OutputProblem, Settings, differentiate, predict_table, read_point, train_table
+from backproof.jobs import Settings, train_table
+from backproof.outputs import OutputProblem
+from backproof.predictions import predict_table
+from backproof.slopes import differentiate, read_point
 from backproof.model import Model
 from backproof.network import Network
 
@@ -46,7 +49,7 @@ def test_a_built_in_set_is_learned_and_predicted(name, tmp_path):
     key = "r2" if name in REGRESSIONS else "accuracy"
     assert test[key] > baseline[key] + 0.15
     assert outcome.summary["gradient_check"]["error"] < 1e-11
-    assert sorted(p.name for p in out.iterdir()) == sorted(jobs.FILES)
+    assert sorted(p.name for p in out.iterdir()) == sorted(outputs.FILES)
     again = tmp_path / "again.csv"
     rows = predict_table(str(out / "model.safetensors"), name, out=str(again))
     told = read(again)
@@ -212,12 +215,12 @@ def test_a_model_that_was_not_trained_on_a_table_is_refused(table, tmp_path):
     model = Network("2 | 2 softmax", loss="cross_entropy").build()
     for text, message in [(None, "not trained on a table"), ("{", "cannot be read"), ("[" * 9999, "cannot be read"),
                           ("{}", "does not hold together")]:
-        model.extra = {} if text is None else {jobs.TABLE: text}
+        model.extra = {} if text is None else {predictions.TABLE: text}
         model.save(path)
         with pytest.raises(ModelFileError, match=message):
             predict_table(path, table)
     state = train_table("iris", settings=replace(SHORT, epochs=0)).prepare.state()
-    model.extra = {jobs.TABLE: json.dumps(state)}
+    model.extra = {predictions.TABLE: json.dumps(state)}
     model.save(path)
     with pytest.raises(ModelFileError, match="does not fit"):
         predict_table(path, "iris")

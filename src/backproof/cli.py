@@ -134,11 +134,23 @@ Force = Annotated[bool, typer.Option("--force", help="write over what is there")
 Delimiter = Annotated[str, typer.Option(help="between the fields of a CSV file; 'tab' for a tab")]
 Encoding = Annotated[str, typer.Option(help="of a CSV file")]
 Compression = Annotated[str, typer.Option(help="of a CSV file: none or gzip")]
+Types = Annotated[str, typer.Option(help="kinds of columns that are not to be found out: 'zip=category,day=date,x=number'")]
 
 
-def _reading(delimiter, encoding, compression):
+def _reading(delimiter, encoding, compression, types=None):
     return {"delimiter": "\t" if delimiter in ("tab", r"\t") else delimiter, "encoding": encoding,
-            "compression": None if compression in ("", "none") else compression}
+            "compression": None if compression in ("", "none") else compression, **({"types": _kinds(types)} if types else {})}
+
+
+def _kinds(text):
+    """{column: kind} of 'zip=category,day=date'."""
+    found = {}
+    for part in text.split(","):
+        name, sign, kind = (piece.strip() for piece in part.rpartition("="))
+        if not (name and sign) or kind not in ("number", "date", "category"):
+            raise OptionError(f"--types {part!r} is no column and kind", fix="--types 'zip=category,day=date,x=number'")
+        found[name] = kind
+    return found
 
 
 def _chosen(name, value, allowed):
@@ -185,7 +197,10 @@ def train(
     cv: Annotated[int, typer.Option(help="measure by cross-validation in so many folds first; 0: not")] = 0,
     time_limit: Annotated[float, typer.Option(help="seconds of training after which the best weights so far are kept")] = None,
     peers: Annotated[bool, typer.Option("--peers/--no-peers", help="measure HistGradientBoosting beside the network")] = True,
-    delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",
+    stream: Annotated[bool, typer.Option("--stream/--no-stream", help="read the file in parts and keep its typed rows on the disk; by "
+                                         "default files above 256 MB are")] = None,
+    cache: Annotated[str, typer.Option(help="where a streamed file's rows go while it trains; by default inside --out")] = None,
+    delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none", types: Types = None,
     quiet: Quiet = False, verbose: Verbose = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON instead of the table")] = False,
     debug: Debug = False,
@@ -205,12 +220,13 @@ def train(
         _chosen("task", task, ("auto", "classification", "regression"))
         settings = Settings(layers, None if task == "auto" else task, epochs, batch_size, learning_rate, optimizer, l2, validation,
                             test, seed, patience or None)
-        reading = _reading(delimiter, encoding, compression)
+        reading = _reading(delimiter, encoding, compression, types)
         if resume is not None:
             if data is not None or config is not None:
                 raise OptionError("--resume takes everything from the directory of the run", fix=f"backproof train --resume {resume}")
             asked = resumable(resume)
             data, target, settings, reading, out = asked["data"], asked["target"], asked["settings"], asked["reading"], resume
+            stream, cache = asked.get("stream"), cache or asked.get("cache")
         elif config is not None:
             asked, given = read_run_file(config), _given(context)
             kept = {name: value for name, value in asked["settings"].items() if name not in given}
@@ -225,7 +241,7 @@ def train(
         folds = cross_validate(data, target, settings, cv, reading=reading, say=talk.say) if cv else None
         with talk.progress(settings.epochs) as progress:
             outcome = train_table(data, target, settings, out=out, force=force, reading=reading, say=talk.say, progress=progress,
-                                  resume=resume is not None, time_limit=time_limit, peers=peers)
+                                  resume=resume is not None, time_limit=time_limit, peers=peers, stream=stream, cache=cache)
         summary = outcome.summary
         if folds is not None:
             summary["cross_validation"] = folds
@@ -255,7 +271,7 @@ def _ending(summary):
 def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="model.safetensors of a training run")],
     data: Data,
-    out: Annotated[str, typer.Option(help="the CSV file to write; - for stdout")] = "-",
+    out: Annotated[str, typer.Option(help="the CSV or .parquet file to write; - for CSV on stdout")] = "-",
     probabilities: Annotated[bool, typer.Option("--probabilities", help="a column with the probability of each class")] = False,
     force: Force = False,
     delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",
@@ -264,7 +280,7 @@ def predict(
     """Predict for the rows of a table with the columns of training, in any order; others are ignored."""
     talk = Talk(quiet)
     with _answering(debug, talk):
-        from .jobs import predict_table
+        from .predictions import predict_table
 
         rows = predict_table(model, data, out=out, probabilities=probabilities, force=force,
                              reading=_reading(delimiter, encoding, compression), say=lambda text: talk.say(f"note: {text}"))
@@ -360,7 +376,7 @@ def check(
 
         _chosen("language", language, ("en", "zh"))
         if target is not None and target.endswith(".safetensors"):
-            from .jobs import check_saved
+            from .predictions import check_saved
             outcome = check_saved(target, data, rows=rows, language=language, seed=seed, cost=cost)
         elif cost:
             point = None if at is None else load(at)
@@ -415,7 +431,7 @@ def grade(
 
 def _write(path, text, force):
     """Write a text file; one that exists is replaced only where that was asked for."""
-    from .jobs import write_text
+    from .outputs import write_text
 
     write_text(path, text, force)
 
@@ -444,18 +460,14 @@ def init(
 ):
     """Write a commented run file with every setting and its default, for train --config."""
     with _answering(debug):
-        from .jobs import OutputProblem, _output
+        from .outputs import write_text
         from .runs import run_file
 
         text = run_file(data, target)
         if out == "-":
             print(text, end="")
             return
-        if os.path.lexists(out) and not force:
-            raise OutputProblem(f"{_plain(out)} exists", fix="another name, or --force to replace it", state="nothing was written")
-        from .train.files import write_atomically
-        with _output():
-            write_atomically(out, [text.encode()])
+        write_text(out, text, force)
         print(f"wrote {_plain(out)}: edit it, then  backproof train --config {shlex.quote(_plain(out))}", file=sys.stderr)
 
 
@@ -468,11 +480,10 @@ def export(
     """Write a saved model as ONNX, or as a PyTorch state_dict (safetensors, the weights transposed)."""
     with _answering(debug):
         from .exchange import export_model
-        from .jobs import OutputProblem, _output
+        from .outputs import output, refuse_existing
 
-        if os.path.lexists(out) and not force:
-            raise OutputProblem(f"{_plain(out)} exists", fix="another name, or --force to replace it", state="nothing was written")
-        with _output():
+        refuse_existing(out, force)
+        with output():
             said = export_model(model, out)
         print(_plain(said), file=sys.stderr)
 
@@ -518,7 +529,7 @@ def _network_text(spec, loss, l2, of, format, check, article, style):
 
 
 def _expression_text(expression, at, check):
-    from .jobs import differentiate, read_point
+    from .slopes import differentiate, read_point
 
     formula, value, slopes = differentiate(expression, None if at is None else read_point(at))
     lines = [f"f = {formula}" + ("" if value is None else f" = {_figure(value)}")]

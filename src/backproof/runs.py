@@ -12,8 +12,9 @@ import tomllib
 from dataclasses import fields, replace
 
 from .errors import DataError, FileProblem, OptionError
-from .jobs import MEMORY, Settings, _build, _fit, _one_thread, _read_for, load_table_model, read_data
+from .jobs import MEMORY, Settings, _build, _fit, read_data
 from .measures import baseline, boosting, finite, measure
+from .predictions import load_table_model, one_thread, read_for
 from .sources import PARTS, TableSource, prepare_parts, split_table
 
 __all__ = ["cross_validate", "describe", "evaluate", "read_run_file", "resumable", "run_file"]
@@ -143,7 +144,7 @@ def cross_validate(data, target, settings, folds, *, reading=None, say=None, pro
         model, batch_size = _build(prepare, source.rows["training"], inner)
         if _fit(model, source, inner, batch_size, progress):
             raise KeyboardInterrupt
-        with _one_thread():
+        with one_thread():
             results["network"].append(measure(model, prepare, *arrays["test"]))
         results["baseline"].append(baseline(prepare, [arrays["training"][1]])[1]([arrays["test"][1]]))
         results["boosting"].append(boosting(source, prepare, settings.seed)["test"])
@@ -183,9 +184,9 @@ def evaluate(model, data, *, reading=None, say=None):
 
     say = say or (lambda text: None)
     network, prepare = load_table_model(model)
-    table = _read_for(prepare, data, reading or {}, target=True)
+    table = read_for(prepare, data, reading or {}, target=True)
     X, y = prepare.transform(table, notice=say), prepare.target_transform(table)
-    with _one_thread():
+    with one_thread():
         predicted = network.predict(X)
         found = {"rows": len(table), "task": prepare.task, **measure(network, prepare, X, y)}
     if prepare.task == "regression":

@@ -11,13 +11,13 @@ import shutil
 import tempfile
 import warnings
 
-from .errors import DataError, OptionError
+from .errors import DataError, FileProblem, OptionError
 
 __all__ = ["STREAM_BYTES", "DiskSource", "TableSource", "streamed"]
 
 STREAM_BYTES = 256_000_000              # files above this are read in parts: in memory they take about ten times their size
 BOOSTED_ROWS, BOOSTED_CELLS = 100_000, 4_000_000     # what gradient boosting is given at most; the cells for rows on the disk
-REPORT_ROWS = 16_384
+REPORT_ROWS = 4096                      # of a part on the disk, drawn
 CATEGORIES = 255                        # that HistGradientBoosting can tell apart
 PARTS = ("training", "validation", "test")
 
@@ -143,18 +143,20 @@ class DiskSource:
         same.check("while its columns were surveyed")
         for name, count in found.missing.items():
             say(f"column {shown(name)}: {count:,} of {found.rows:,} missing")
-        task, self._parts_of = _decided(found, target, settings)
+        task, coder, self._parts_of = _decided(found, target, settings)
+        sweep(cache)
         needed = found.rows * Store.row_bytes(found.kinds, target)
         try:
-            self.folder = tempfile.mkdtemp(prefix="backproof-rows-", dir=cache)
+            self.folder = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=cache)
         except OSError as error:
-            raise OptionError(f"no folder for the rows can be made: {error.strerror}", where=str(cache), fix="another --cache") from None
+            raise FileProblem(f"no folder for the rows can be made: {error.strerror}", where=shown(str(cache), 200), fix="another --cache",
+                              state="nothing was trained") from None
         say(f"{found.rows:,} rows are streamed: typed rows of {megabytes(needed)} go to {self.folder} until the run ends")
         try:
-            classes = {value: code for code, value in enumerate(sorted(found.labels))} if task == "classification" else None
+            classes = coder and {value: code for code, value in enumerate(coder.classes)}
             self.store = Store.write(path, found.kinds, found.rows, target, classes, self._parts_of(), self.folder, **reading)
             same.check("while its rows were read")
-            self.prepare = self.store.learn(found.kinds, target, _coder(self.store, task, classes), source=str(path), declared=declared)
+            self.prepare = self.store.learn(found.kinds, target, _coder(self.store, coder), source=str(path), declared=declared)
             for note in self.prepare.notes:
                 say(note)
             self._parts = {name: part for name, part in self.store.parts.items() if len(part)}
@@ -223,39 +225,44 @@ class DiskSource:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
+PREFIX = "backproof-rows-"
+
+
+def sweep(cache):
+    """Take away the rows that a killed run left in a folder; those of a living process stay."""
+    for name in os.listdir(cache) if cache is not None and os.path.isdir(cache) else ():
+        owner = name.removeprefix(PREFIX).partition("-")[0]
+        if name.startswith(PREFIX) and owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
+            shutil.rmtree(os.path.join(cache, name), ignore_errors=True)
+
+
 def _decided(found, target, settings):
-    """(task, function that gives the part number of every row anew), as the rows in memory would be decided about."""
+    """(task, TargetCoder of all rows or None, function that gives the part number of every row anew), as the rows in memory
+    would be decided about."""
     import numpy as np
 
-    from .data.preprocess import TargetCoder, guess_task
+    from .data.messages import shown
+    from .data.preprocess import TargetCoder, guess_from
     from .data.split import DRAWN, part_numbers, split_rows
 
-    shares = {"validation": settings.validation, "test": settings.test, "seed": settings.seed}
-    if found.codes is not None:
-        task, rows = split_table(_target_table(target, found.labels, found.codes), target, settings)
-        return task, _fixed(found.rows, rows)
     if missing := found.missing.get(target):
-        raise DataError(f"the target is missing in {missing:,} rows", fix="leave these rows out")
-    if found.labels is not None:                                 # three rows of each label say what all rows would
-        column = _target_table(target, found.labels, np.arange(3 * len(found.labels)) % len(found.labels))[target]
-        task = settings.task or guess_task(column)
-        TargetCoder.fit(column, task=task)
-    elif found.kinds[target] == "category" or settings.task == "classification":
+        first = "" if found.codes is None else f"; the first is row {int((found.codes < 0).argmax())}"
+        raise DataError(f"the target is missing in {missing:,} rows{first}", fix="leave these rows out")
+    if found.labels is None and (found.kinds[target] == "category" or settings.task == "classification"):
         raise DataError(f"the target has too many different values in {found.rows:,} rows to be classes",
                         fix="choose another target: an id cannot be learned; numbers are learned with --task regression")
-    else:
-        task = "regression"
+    task = settings.task or ("regression" if found.labels is None else guess_from(found.labels, found.rows))
+    coder, labels = None, None
+    if task == "classification":
+        coder = TargetCoder.of_classes(found.labels, found.rows)
+        if found.codes is not None:
+            labels = np.array([coder.classes.index(label) for label in found.labels], np.int32)[found.codes]
+    elif found.kinds[target] == "category":
+        raise DataError(f"the target is text ({shown(found.labels[0])}); regression needs numbers", fix="task='classification', or another target")
+    shares = {"validation": settings.validation, "test": settings.test, "seed": settings.seed}
     if found.rows > DRAWN:
-        return task, lambda: part_numbers(found.rows, **shares)
-    return task, _fixed(found.rows, dict(zip(PARTS, split_rows(found.rows, **shares))))
-
-
-def _target_table(target, labels, codes):
-    import numpy as np
-
-    from .data.tables import Column, Table
-    values = np.array(labels, dtype=object if isinstance(labels[0], str) else None)
-    return Table([Column(target, values[codes], codes < 0)])
+        return task, coder, lambda: part_numbers(found.rows, **shares)
+    return task, coder, _fixed(found.rows, dict(zip(PARTS, split_rows(found.rows, labels=labels, **shares))))
 
 
 def _fixed(n, rows):
@@ -267,17 +274,18 @@ def _fixed(n, rows):
     return lambda: iter([parts])
 
 
-def _coder(store, task, classes):
+def _coder(store, coder):
+    """The coder of the target that the training rows teach."""
     import numpy as np
 
     from .data.messages import shown
     from .data.preprocess import TargetCoder
 
-    if task == "regression":
+    if coder is None:
         return TargetCoder.of_units(store.parts["training"].target_blocks)
-    there = np.zeros(len(classes), bool)
+    there = np.zeros(len(coder.classes), bool)
     for block in store.parts["training"].target_blocks():
         there[block[:, 0].astype(int)] = True
     if not there.all():
-        raise DataError(f"train would have 0 of class {shown(list(classes)[int((~there).argmax())])}", fix="give more rows of it")
-    return TargetCoder.fit(list(classes) * 3, task=task)
+        raise DataError(f"train would have 0 of class {shown(coder.classes[int((~there).argmax())])}", fix="give more rows of it")
+    return coder

@@ -63,7 +63,7 @@ def test_parquet_comes_in_parts(tmp_path, monkeypatch):
 
 
 def test_predicting_a_larger_file_takes_no_more_memory(tmp_path):
-    code = ("import sys, resource; from backproof.jobs import Settings, train_table, predict_table; import numpy as np\n"
+    code = ("import sys, resource; from backproof.jobs import Settings, train_table; from backproof.predictions import predict_table; import numpy as np\n"
             "folder = sys.argv[1]; rng = np.random.default_rng(0)\n"
             "def write(name, rows):\n"
             "    with open(f'{folder}/{name}', 'w') as file:\n"

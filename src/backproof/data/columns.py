@@ -140,5 +140,5 @@ def _column_of(name, values):
 def _moment(item):
     """A date or time of Python in UTC; without a zone it counts as UTC."""
     if getattr(item, "tzinfo", None) is not None:
-        item = item.astimezone(datetime.timezone.utc).replace(tzinfo=None)
+        item = item.astimezone(datetime.UTC).replace(tzinfo=None)
     return np.datetime64(item, "us")

@@ -108,7 +108,6 @@ def values_of(name, cells, kind, markers, lines, path):
     """(values, mask of the missing, {marker: count}) of a column whose kind is decided."""
     from pyarrow import compute
 
-    arrow = arrow_library()
     absent = _absent(cells, markers)
     mask = absent.to_numpy(zero_copy_only=False).astype(bool)
     found, present = {}, cells

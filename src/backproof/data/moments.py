@@ -32,8 +32,8 @@ def medians(blocks, columns):
     [1.5, 6.0]
     """
     if columns > TOGETHER:
-        return np.concatenate([medians(lambda: (block[:, first:first + TOGETHER] for block in blocks()), min(TOGETHER, columns - first))
-                               for first in range(0, columns, TOGETHER)])
+        cuts = [slice(first, min(first + TOGETHER, columns)) for first in range(0, columns, TOGETHER)]
+        return np.concatenate([medians(lambda cut=cut: (block[:, cut] for block in blocks()), cut.stop - cut.start) for cut in cuts])
     found = np.full((2, columns), np.nan)
     present = np.zeros(columns, np.int64)
     for block in blocks():

@@ -26,7 +26,7 @@ from backproof.data.moments import blocks_of, means_and_scales
 from backproof.data.tables import Column, Table, as_table
 from backproof.errors import DataError, ModelFileError, OptionError
 
-__all__ = ["TablePreprocessor", "TargetCoder", "guess_task", "numbers_of"]
+__all__ = ["TablePreprocessor", "TargetCoder", "guess_from", "guess_task", "numbers_of"]
 
 VERSION = 2                            # 1 had no dates
 FEW_CLASSES = 20                       # whole numbers with more distinct values are a quantity
@@ -290,15 +290,21 @@ class TargetCoder:
             if fraction.size:
                 raise DataError(f"the target is continuous: {values[fraction[0]]:g} at {where(fraction[0])}",
                                 fix="task='regression', or the regressor")
-        counts = Counter(values.tolist())
-        classes = sorted(counts)
+        return cls.of_classes(values if values.dtype != object else set(values.tolist()), len(values))
+
+    @classmethod
+    def of_classes(cls, values, rows):
+        """A coder of the distinct values of so many rows."""
+        classes = np.unique(values).tolist() if isinstance(values, np.ndarray) else sorted(values)
         if len(classes) == 1:
             raise DataError(f"only class {shown(classes[0])} is in the target; there is nothing to tell apart",
                             fix="give rows of at least 2 classes")
-        if len(classes) > MANY_CLASSES and 2 * len(classes) > len(values):
+        if len(classes) > MANY_CLASSES and 2 * len(classes) > rows:
             mend = "choose another target: an id cannot be learned"
-            raise DataError(f"the target has {len(classes)} classes in {len(values)} rows",
-                            fix=mend if values.dtype == object else mend + "; or task='regression'")
+            raise DataError(f"the target has {len(classes)} classes in {rows} rows",
+                            fix=mend if isinstance(classes[0], str) else mend + "; or task='regression'")
+        if fractions := [value for value in classes if isinstance(value, float) and value != math.floor(value)]:
+            raise DataError(f"the target is continuous: {fractions[0]:g}", fix="task='regression', or the regressor")
         _warn_of_look_alikes(classes)
         return cls("classification", classes)
 
@@ -380,10 +386,16 @@ def guess_task(values):
     present = column.values[~column.missing]
     if column.kind == "category" or present.dtype == bool:
         return "classification"
-    if present.dtype.kind == "f" and not (np.isfinite(present) & (present == np.floor(present))).all():
+    return guess_from(np.unique(present).tolist(), len(present))
+
+
+def guess_from(distinct, rows):
+    """`guess_task` from the distinct values of so many rows."""
+    if any(isinstance(value, (str, bool)) for value in distinct):
+        return "classification"
+    if not all(math.isfinite(value) and value == math.floor(value) for value in distinct):
         return "regression"
-    distinct = len(np.unique(present))
-    return "classification" if distinct <= FEW_CLASSES and 2 * distinct <= len(present) else "regression"
+    return "classification" if len(distinct) <= FEW_CLASSES and 2 * len(distinct) <= rows else "regression"
 
 
 # -- learning one column -----------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from backproof.errors import DataError, OptionError
 
 __all__ = ["DRAWN", "part_numbers", "split_rows"]
 
-DRAWN = 2_000_000
+DRAWN = 1_000_000
 AT_ONCE = 1 << 20
 
 

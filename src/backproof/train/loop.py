@@ -132,10 +132,10 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
             chosen = rows[order(seed, epoch, len(rows))] if options.shuffle else rows
         more = more_scalars(chosen) if more_scalars else {}
 
-        def scalars(first, last):
+        def scalars(first, last, epoch=epoch, step=step, more=more):
             """{scalar input: a number for each of these steps}"""
-            numbers = [{"eta": options.learning_rate * rate(step + k, progress.total) * stopping.scale, **optimizer.at(step + k + 1)}
-                       for k in range(first, last)]
+            numbers = [{"eta": options.learning_rate * rate(at, progress.total) * stopping.scale, **optimizer.at(at + 1)}
+                       for at in range(step + first, step + last)]
             found = {name: np.array([at[name] for at in numbers]) for name in numbers[0]}
             if links is not None:
                 found["xi"] = np.stack([links(epoch, k) for k in range(first, last)])
