@@ -251,8 +251,7 @@ def train(
         print(json.dumps(summary, ensure_ascii=False) if as_json else outcome.table())
         talk.say(f"saved {', '.join(_plain(path) for path in outcome.files)}")
         if summary["interrupted"]:
-            if settings.optimizer != "lbfgs":
-                talk.say(f"go on with  backproof train --resume {shlex.quote(_plain(out))}")
+            talk.say(f"go on with  backproof train --resume {shlex.quote(_plain(out))}")
             raise typer.Exit(TERMINATED if _terminated else INTERRUPTED)
 
 

@@ -228,12 +228,11 @@ def _fit(model, source, settings, batch_size, progress, checkpoints=None):
 
     probe = () if source.data("training")[1] is not None else source.sample("training", PROBE)
     watch = (Health(*probe), *(() if progress is None else (lambda record: bool(progress(record)),)))
-    more = {} if settings.optimizer == "lbfgs" else {"checkpoints": checkpoints}
     with one_thread():
         try:
             model.fit(*source.data("training"), epochs=settings.epochs, batch_size=batch_size, optimizer=settings.optimizer,
                       learning_rate=settings.learning_rate, validation=source.data("validation") if "validation" in source.rows else None,
-                      patience=settings.patience, callbacks=watch, **more)
+                      patience=settings.patience, callbacks=watch, checkpoints=checkpoints)
         except Interrupted as end:
             if "time limit" not in end.reason:
                 return True

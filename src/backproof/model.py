@@ -20,10 +20,10 @@ from .lower import lower
 from .network import Network
 from .train import OPTIMIZERS, History, Options, train
 from .train.files import load_tensors, save_tensors
-from .train.lbfgs import minimise
+from .train.lbfgs import Trail, minimise
 from .train.checkpoints import identity
 from .train.links import Links
-from .train.loop import check_number, new_progress
+from .train.loop import Progress, check_number, new_progress
 from .train.optimizers import Optimizer, update_equations
 from .train.stopping import Patience
 
@@ -299,7 +299,7 @@ class Model:
         validate = self._validation(validation)
         rows = np.flatnonzero(fed.arrays["w"] > 0) if "w" in fed.arrays else fed.rows
         if optimizer == "lbfgs":
-            return self._fit_lbfgs(fed, options, validate, callbacks, continued)
+            return self._fit_lbfgs(fed, options, validate, callbacks, continued, checkpoints)
         if "w" in fed.arrays:
             fed.arrays["w"] = (fed.arrays["w"] * (len(rows) / fed.n)).astype(self.dtype)     # mean 1 over the rows that are there
         return self.train(fed, _optimizer(optimizer), options, rows=rows, validate=validate, callbacks=callbacks, links=links,
@@ -369,7 +369,7 @@ class Model:
             self._programs[key] = lower(system, ["L", "J"], updates=replaces, gradients=gradients, kernels=self.engine.kernels)
         return self._programs[key]
 
-    def _fit_lbfgs(self, fed, options, validate, callbacks, continued, **limits):
+    def _fit_lbfgs(self, fed, options, validate, callbacks, continued, checkpoints=None, **limits):
         if self.network.noises:
             raise OptionError("lbfgs needs the same objective at every call, and this network has dropout",
                               fix="optimizer='adam', or a network without dropout")
@@ -380,9 +380,32 @@ class Model:
             run = self.engine.Run(program, {**stored, **parameters}, self.dtype)
             return float(run.outputs()["J"]), run.gradients()
         self.history = self.history if continued else History()
-        found, _ = minimise(objective, self._arrays, iterations=options.epochs, history=self.history, validate=validate,
-                            callbacks=callbacks, **limits)
-        return self.set_parameters(**found)
+        trail, stopping, start = Trail(checkpoints is not None), Patience(), dict(self._arrays)
+        progress = Progress(end=options.epochs, total=options.epochs)
+        if checkpoints is not None:
+            first = np.concatenate([np.ravel(array) for array in start.values()])
+            checkpoints.begin(identity(self, {**fed.arrays, "start": first}, None, options, ("lbfgs", tuple(sorted(limits.items())))))
+            found = checkpoints.newest()
+            if found is not None:
+                trail = Trail(True, values=found.state["values"].tolist(), gradients=found.state["gradients"],
+                              iterations=int(found.state["iterations"][0]))
+                self.history = found.history
+
+        def look(last_words=False):
+            progress.epoch = progress.step = trail.iterations
+            if checkpoints is not None:
+                (checkpoints.last_words if last_words else checkpoints.look)(progress, trail, self.history, stopping)
+        try:
+            minimise(objective, start, iterations=options.epochs, history=self.history, validate=validate, callbacks=callbacks,
+                     trail=trail, look=look, **limits)
+        except KeyboardInterrupt:
+            if trail.values:
+                look(last_words=True)
+            raise
+        finally:
+            if trail.latest is not None:
+                self.set_parameters(**trail.parameters)
+        return self
 
     # ------------------------------------------------------------------------------------------ files
 
