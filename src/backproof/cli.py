@@ -1,10 +1,12 @@
 """The commands: backproof train, predict, evaluate, check, exercise, grade, trace, report, describe, init, export, derive. They read options, call `jobs` and print.
 
 Results go to stdout, everything else to stderr. Exit codes: 0; 2 usage; 65 data; 66 an input file; 70 engine; 73 an
-output that cannot be created; 130 interrupted; 141 stdout closed; 143 terminated. No traceback is shown without --debug.
+output that cannot be created; 74 a disk that fails or is full; 75 a folder that another run owns, try again later; 130
+interrupted; 141 stdout closed; 143 terminated. No traceback is shown without --debug.
 """
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -23,7 +25,8 @@ __all__ = ["app", "main", "exit_code"]
 app = typer.Typer(name="backproof", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
                   help="Backpropagation you can read, check and trust, at full speed.")
 
-USAGE, DATA, NO_INPUT, INTERNAL, NO_OUTPUT, INTERRUPTED, CLOSED, TERMINATED = 2, 65, 66, 70, 73, 130, 141, 143
+USAGE, DATA, NO_INPUT, INTERNAL, NO_OUTPUT, DISK, LATER, INTERRUPTED, CLOSED, TERMINATED = 2, 65, 66, 70, 73, 74, 75, 130, 141, 143
+NUMBERS = {**dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG), DISK), errno.EAGAIN: LATER}
 CODES = [(ModelFileError, DATA), (DataError, DATA), (DtypeError, DATA), (FileProblem, NO_INPUT),
          ((OptionError, SpecError, ExpressionError, ShapeError, RangeError), USAGE)]
 OPTIONS = "delimiter|encoding|compression|task|epochs|batch_size|learning_rate|patience|validation|test|seed|layers|optimizer|l2"
@@ -31,6 +34,8 @@ OPTIONS = "delimiter|encoding|compression|task|epochs|batch_size|learning_rate|p
 
 def exit_code(error):
     """The exit code for an error; what is none of the user's doing is 70."""
+    if getattr(error, "errno", None) in NUMBERS:
+        return NUMBERS[error.errno]
     if type(error).__name__ == "OutputProblem":            # of jobs, which is not loaded to answer --help
         return NO_OUTPUT
     return next((code for kinds, code in CODES if isinstance(error, kinds)), INTERNAL)
@@ -272,6 +277,8 @@ def predict(
     data: Data,
     out: Annotated[str, typer.Option(help="the CSV or .parquet file to write; - for CSV on stdout")] = "-",
     probabilities: Annotated[bool, typer.Option("--probabilities", help="a column with the probability of each class")] = False,
+    for_spreadsheet: Annotated[bool, typer.Option("--for-spreadsheet", help="a ' before CSV texts that a spreadsheet would run as "
+                                                  "formulas: those that begin with = + - @, a tab or a return")] = False,
     force: Force = False,
     delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",
     quiet: Quiet = False, debug: Debug = False,
@@ -281,7 +288,7 @@ def predict(
     with _answering(debug, talk):
         from .predictions import predict_table
 
-        rows = predict_table(model, data, out=out, probabilities=probabilities, force=force,
+        rows = predict_table(model, data, out=out, probabilities=probabilities, force=force, for_spreadsheet=for_spreadsheet,
                              reading=_reading(delimiter, encoding, compression), say=lambda text: talk.say(f"note: {text}"))
         if out != "-":
             talk.say(f"{rows:,} predictions in {_plain(out)}")

@@ -25,7 +25,9 @@ def output():
     try:
         yield
     except FileProblem as problem:
-        raise OutputProblem(problem.what, where=problem.where, fix=problem.fix, state=problem.state) from None
+        told = OutputProblem(problem.what, where=problem.where, fix=problem.fix, state=problem.state)
+        told.errno = problem.errno
+        raise told from None
 
 
 def write_text(out, text, force=False):
@@ -100,8 +102,10 @@ def parts_file(out):
             os.unlink(temporary)
         if not isinstance(error, OSError) or isinstance(error, FileProblem):
             raise
-        raise OutputProblem(f"the file cannot be written: {error.strerror}", where=shown(str(out), 200), fix="choose another --out",
-                            state="nothing was written") from None
+        told = OutputProblem(f"the file cannot be written: {error.strerror}", where=shown(str(out), 200), fix="choose another --out",
+                             state="nothing was written")
+        told.errno = error.errno
+        raise told from None
 
 
 def write_parts(out, parts):

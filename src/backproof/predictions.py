@@ -14,6 +14,7 @@ from .outputs import answers, csv_bytes, parts_file, refuse_existing, refuse_sam
 
 __all__ = ["TABLE", "check_saved", "load_table_model", "one_thread", "predict_table", "read_for"]
 
+FORMULAS = tuple("=+-@\t\r")        # what a spreadsheet takes for the start of a formula
 TABLE = "table"                     # the key of the model file under which the preprocessing travels
 
 
@@ -63,7 +64,7 @@ def check_saved(model, data, *, rows=5, language="en", seed=None, cost=False, re
         return cost_of(model, X, y) if cost else check_model(model, X, y, rows=0, language=language, seed=seed)
 
 
-def predict_table(model, data, *, out="-", probabilities=False, force=False, reading=None, say=None):
+def predict_table(model, data, *, out="-", probabilities=False, for_spreadsheet=False, force=False, reading=None, say=None):
     """Predict for the rows of a table; returns how many there were.
 
     Columns are found by name, in any order; others are ignored, and `say` is told of them.
@@ -71,6 +72,7 @@ def predict_table(model, data, *, out="-", probabilities=False, force=False, rea
     Parameters  model  path of a model file; data as for `train_table`
                 out    a file with the column "prediction", and one per class with ``probabilities``: CSV, or Parquet where
                        its name ends in .parquet; "-": CSV on stdout
+                for_spreadsheet  a ' before CSV texts that a spreadsheet would run as formulas
     """
     say = say or (lambda text: None)
     network, prepare = load_table_model(model)
@@ -94,18 +96,21 @@ def predict_table(model, data, *, out="-", probabilities=False, force=False, rea
         with parts_file(out) as file:
             _write_parquet(file, prepare, names, predicted())
     elif out == "-":
-        for part in _csv_parts(prepare, names, predicted()):
+        for part in _csv_parts(prepare, names, predicted(), for_spreadsheet):
             sys.stdout.write(part.decode())
         sys.stdout.flush()
     else:
-        write_parts(out, _csv_parts(prepare, names, predicted()))
+        write_parts(out, _csv_parts(prepare, names, predicted(), for_spreadsheet))
     return sum(counts)
 
 
-def _csv_parts(prepare, names, parts):
-    yield csv_bytes([["prediction", *names]])
+def _csv_parts(prepare, names, parts, for_spreadsheet):
+    guarded = (lambda text: f"'{text}" if isinstance(text, str) and text[:1] in FORMULAS else text) if for_spreadsheet else lambda text: text
+    text = prepare.task == "classification"
+    yield csv_bytes([["prediction", *map(guarded, names)]])
     for predicted in parts:
-        columns = [answers(prepare, predicted), *([format(p, ".9g") for p in column] for column in (predicted.T if names else ()))]
+        told = answers(prepare, predicted)
+        columns = [map(guarded, told) if text else told, *([format(p, ".9g") for p in column] for column in (predicted.T if names else ()))]
         yield csv_bytes(zip(*columns))
 
 
