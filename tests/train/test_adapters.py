@@ -77,7 +77,7 @@ def test_mlflow_runs_hold_the_history(tmp_path, monkeypatch):
     before = mlflow.get_tracking_uri()
     try:
         mlflow.set_tracking_uri(tmp_path.as_uri())
-        with mlflow.start_run() as run:
+        with mlflow.start_run(experiment_id=mlflow.create_experiment("ours")) as run:
             model = fitted(Mlflow())
         logged = mlflow.MlflowClient().get_metric_history(run.info.run_id, "loss")
     finally:
