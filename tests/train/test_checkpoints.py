@@ -182,23 +182,28 @@ def test_the_kill_can_fail_to_happen(tmp_path):
     assert not os.WIFSIGNALED(kill_at(10**6, tmp_path / "x")) and Checkpoints(tmp_path / "x").steps()
 
 
-@pytest.mark.long
-def test_a_thousand_kills_at_random_moments_lose_nothing(tmp_path):                                                # row 9
+def killed_at_random(tmp_path, kills, epochs):
     """Children that save as fast as they can are killed; the next one goes on in the same folder, to the same end."""
-    run = {**RUN, "epochs": 400, "patience": None}
-    draw, killed, newest = np.random.default_rng(0), 0, -1
-    while killed < 1000:
+    run = {**RUN, "epochs": epochs, "patience": None}
+    model, draw, killed, newest = NET.build(seed=1), np.random.default_rng(0), 0, -1
+    start = {name: array.copy() for name, array in model.parameters.items()}
+    model.fit(X, Y, **{**run, "epochs": 1})                        # its programs are made once, for all children
+    model.set_parameters(**start)
+    while killed < kills:
         child = os.fork()
         if child == 0:
             try:
-                fitted(tmp_path, run=run, every=1, seconds=0)
+                model.fit(X, Y, **run, checkpoints=Checkpoints(tmp_path, every=1, seconds=0))
             finally:
                 os._exit(0)
-        time.sleep(float(draw.random()) * 0.05)
+        if killed % 4:                                             # while it saves; every fourth one at any moment
+            before = Checkpoints(tmp_path).steps()
+            while Checkpoints(tmp_path).steps() == before:
+                time.sleep(0.001)
+        time.sleep(float(draw.random()) * 0.02)
         os.kill(child, signal.SIGKILL)
         status = os.waitpid(child, 0)[1]
-        if not os.WIFSIGNALED(status):
-            break                                     # it came to the end before it could be killed
+        assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, "it came to the end before it could be killed"
         killed += 1
         folder = Checkpoints(tmp_path)
         with warnings.catch_warnings():
@@ -208,10 +213,20 @@ def test_a_thousand_kills_at_random_moments_lose_nothing(tmp_path):             
                 files.load_tensors(folder.path(step))
         assert max(steps, default=-1) >= newest, "a checkpoint that was there is lost"
         newest = max([newest, *steps])
-    assert killed > 100 and newest > 100
     again, whole = fitted(tmp_path, run=run), fitted(run=run)
     assert all(again.parameters[k].tobytes() == whole.parameters[k].tobytes() for k in whole.parameters)
     assert [name for name in os.listdir(tmp_path) if name.endswith(".tmp")] == []
+    return newest
+
+
+def test_kills_at_random_moments_lose_nothing(tmp_path):
+    assert killed_at_random(tmp_path, 25, 800) > 5
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_thousand_kills_at_random_moments_lose_nothing(tmp_path):                                                # row 9
+    assert killed_at_random(tmp_path, 1000, 20_000) > 200
 
 
 # ------------------------------------------------------------------------------------- disks
