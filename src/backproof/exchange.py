@@ -61,7 +61,8 @@ def to_state_dict(model):
             if len(arrays) > 1:
                 tensors[f"{position}.bias"] = arrays[1]
         elif not isinstance(layer, (Dropout, Activation)):
-            raise OptionError(f"a layer of kind {layer.kind!r} has no place in a state_dict of nn.Sequential", fix="dense networks have")
+            raise OptionError(f"a layer of kind {layer.kind!r} has no place in a state_dict of nn.Sequential",
+                              fix="dense networks have")
         position += 1 + (isinstance(layer, Dense) and layer.activation != "linear")
     return tensors
 
@@ -76,7 +77,8 @@ def from_state_dict(state, network, **options):
     True
     """
     tensors = load_foreign(state) if isinstance(state, str) or hasattr(state, "__fspath__") else dict(state)
-    arrays = {name: np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value) for name, value in tensors.items()}
+    arrays = {name: np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value) for name,
+              value in tensors.items()}
     model = network.build(**{"dtype": next(iter(arrays.values())).dtype.name if arrays else "float32", **options})
     names = [name for name in arrays if name.endswith("weight")]
     layers = [(layer, found) for layer, found in zip(network.layers, _parameters_by_layer(model)) if found]
@@ -89,12 +91,14 @@ def from_state_dict(state, network, **options):
         given = arrays[name].T if isinstance(layer, Dense) else arrays[name]
         if given.shape != found[weight].shape:
             raise ShapeError(f"{name} is {arrays[name].shape}, and {weight} is {found[weight].shape}",
-                             where=f"weights are (outputs, inputs) in {name}, (inputs, outputs) in {weight}", fix="describe the same network")
+                             where=f"weights are (outputs, inputs) in {name}, (inputs, outputs) in {weight}",
+                             fix="describe the same network")
         replaced[weight] = given
         other = name.removesuffix("weight") + "bias"
         if bool(bias) != (other in arrays):
             raise ShapeError(f"{other} {'is there' if other in arrays else 'is missing'}, and layer {layer.kind} of the network has "
-                             f"{'no' if not bias else 'a'} bias", fix="Dense(…, bias=False), or nobias in the spec, where there is none")
+                             f"{'no' if not bias else 'a'} bias",
+                             fix="Dense(…, bias=False), or nobias in the spec, where there is none")
         if bias:
             replaced[bias[0]] = arrays[other]
     return model.set_parameters(**replaced)
@@ -135,4 +139,5 @@ def from_sklearn(estimator, **options):
     loss = {"softmax": "cross_entropy", "sigmoid": "binary_cross_entropy", "exp": "poisson"}.get(out, "squared_error")
     network = Network(layers, inputs=int(coefs[0].shape[0]), loss=loss)
     model = network.build(**{"dtype": coefs[0].dtype.name, **options})
-    return model.set_parameters(**{p.name: array for p, array in zip(network.parameters, [a for pair in zip(coefs, intercepts) for a in pair])})
+    return model.set_parameters(**{p.name: array for p,
+                                   array in zip(network.parameters, [a for pair in zip(coefs, intercepts) for a in pair])})

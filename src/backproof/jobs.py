@@ -110,7 +110,8 @@ def train_table(data, target=None, settings=None, *, out=None, force=False, read
                 peers     measure HistGradientBoosting beside the network
                 stream    read the file in parts and keep its typed rows in a folder inside ``cache`` (None: ``out``, else the
                           system's); None: files above `STREAM_BYTES` are. The weights are the same bits.
-    Interrupt   Ctrl-C during training writes a checkpoint (with ``out``) and keeps the last complete step; the summary says "interrupted": true.
+    Interrupt   Ctrl-C during training writes a checkpoint (with ``out``) and keeps the last complete step; the summary says
+                "interrupted": true.
     """
     from .train.loop import check_number
 
@@ -118,7 +119,8 @@ def train_table(data, target=None, settings=None, *, out=None, force=False, read
     check_number("seed", settings.seed, 0, whole=True, highest=1 << 32)
     stream = streamed(data, stream)
     if stream and settings.optimizer == "lbfgs":
-        raise OptionError("lbfgs looks at all rows at every step, and a streamed file is not in memory", fix="another optimizer, or --no-stream")
+        raise OptionError("lbfgs looks at all rows at every step, and a streamed file is not in memory",
+                          fix="another optimizer, or --no-stream")
     made, checkpoints, source = claim(out, force or resume, data) if out is not None else None, None, None
     try:
         source, target = _source(data, target, settings, stream, cache or out, reading or {}, say)
@@ -231,7 +233,8 @@ def _fit(model, source, settings, batch_size, progress, checkpoints=None):
     with one_thread():
         try:
             model.fit(*source.data("training"), epochs=settings.epochs, batch_size=batch_size, optimizer=settings.optimizer,
-                      learning_rate=settings.learning_rate, validation=source.data("validation") if "validation" in source.rows else None,
+                      learning_rate=settings.learning_rate,
+                      validation=source.data("validation") if "validation" in source.rows else None,
                       patience=settings.patience, callbacks=watch, checkpoints=checkpoints)
         except Interrupted as end:
             if "time limit" not in end.reason:
@@ -303,7 +306,8 @@ def remember(out, data, target, settings, reading, **more):
     plain = {"data": os.path.abspath(data) if os.path.exists(data) else data, "target": target, "settings": asdict(settings),
              "reading": reading or {}, **more}
     with output():
-        write_atomically(os.path.join(out, MEMORY), [json.dumps(plain, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace")])
+        write_atomically(os.path.join(out, MEMORY),
+                         [json.dumps(plain, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace")])
 
 
 def _write_run(out, model, source, summary):

@@ -19,7 +19,8 @@ from .lower.instructions import FIRST, LAST
 __all__ = ["OPSET", "to_onnx"]
 
 OPSET = 20
-OPERATORS = {"copy": "Identity", "add": "Add", "sub": "Sub", "mul": "Mul", "neg": "Neg", "reciprocal": "Reciprocal", "exp": "Exp", "log": "Log",
+OPERATORS = {"copy": "Identity", "add": "Add", "sub": "Sub", "mul": "Mul", "neg": "Neg", "reciprocal": "Reciprocal", "exp": "Exp",
+             "log": "Log",
              "sqrt": "Sqrt", "abs": "Abs", "sign": "Sign", "maximum": "Max", "minimum": "Min", "sigmoid": "Sigmoid", "tanh": "Tanh",
              "erf": "Erf"}
 
@@ -36,7 +37,7 @@ def to_onnx(model):
         raise EngineError("writing ONNX needs the package onnx", fix="pip install 'backproof[onnx]'") from None
     network = model.network
     if network.pairs:
-        raise OptionError(f"a network for {network.loss.name} reads pairs, and its scores are compared afterwards: ONNX has no such input",
+        raise OptionError(f"a network for {network.loss.name} reads pairs and compares their scores: ONNX has no such input",
                           fix="describe the scorer alone, with another loss")
     graph = _Graph(onnx, model, lower(network.system(), ["prediction"]))
     [given] = [value for value in graph.values.values() if value.storage == "input"]
@@ -200,7 +201,8 @@ class _Graph:
         """ln(1 + e^a) = max(a, 0) + ln(1 + e), e = e^−|a|; ln(1 + e) = e − e²/2 where 1 + e would lose e."""
         e = self.node("Exp", self.node("Neg", self.node("Abs", a)))
         small = self.node("Mul", e, self.node("Sub", self.constant(1), self.node("Mul", self.constant(0.5), e)))
-        tail = self.node("Where", self.node("Less", e, self.constant(1e-4)), small, self.node("Log", self.node("Add", self.constant(1), e)))
+        tail = self.node("Where", self.node("Less", e, self.constant(1e-4)), small,
+                         self.node("Log", self.node("Add", self.constant(1), e)))
         return self.node("Add", self.node("Max", a, self.constant(0)), tail)
 
     # ------------------------------------------------------------------------------------------ instructions
@@ -298,13 +300,15 @@ class _Graph:
         def info(name):
             return self.helper.make_tensor_value_info(name, self.kind, None)
         graph = self.helper.make_graph(
-            [*body, *ends], f"step of {', '.join(carried) or made[-1]}", [*(info(f"{n}.before") for n in carried), *(info(f"{n}.at") for n in given)],
+            [*body, *ends], f"step of {', '.join(carried) or made[-1]}",
+            [*(info(f"{n}.before") for n in carried), *(info(f"{n}.at") for n in given)],
             [*(info(f"{n}.after") for n in carried), *(info(f"{n}.out") for n in made)])
         places = {name: [i.kind for i in self.values[name].axes].index("time") for name in made}
         turned = [self._turned(names[name], axis) if descending else names[name] for name, axis in given.items()]
         outs = {name: f"{name}.turned" if descending else name for name in made}
         self.nodes.append(self.helper.make_node(
-            "Scan", [*(self.names[n, "edge"] for n in carried), *turned], [*(f"{n}.last" for n in carried), *outs.values()], body=graph,
+            "Scan", [*(self.names[n, "edge"] for n in carried), *turned], [*(f"{n}.last" for n in carried), *outs.values()],
+            body=graph,
             num_scan_inputs=len(given), scan_input_axes=list(given.values()), scan_output_axes=[places[n] for n in made]))
         self.names = {**names, **{name: self._turned(out, places[name]) if descending else out for name, out in outs.items()}}
 

@@ -10,7 +10,8 @@ import os
 
 from .errors import FileProblem
 
-__all__ = ["OutputProblem", "FILES", "answers", "claim", "csv_bytes", "output", "parts_file", "refuse_same", "refuse_existing", "write_parts", "write_text"]
+__all__ = ["OutputProblem", "FILES", "answers", "claim", "csv_bytes", "output", "parts_file", "refuse_same", "refuse_existing",
+           "write_parts", "write_text"]
 
 FILES = ("model.safetensors", "history.jsonl", "predictions.csv", "report.html", "summary.json")
 
@@ -44,7 +45,8 @@ def refuse_existing(out, force=False):
     from .data.messages import shown
 
     if os.path.lexists(out) and not force:
-        raise OutputProblem(f"{shown(str(out), 200)} exists", fix="another name, or --force to replace it", state="nothing was written")
+        raise OutputProblem(f"{shown(str(out), 200)} exists", fix="another name, or --force to replace it",
+                            state="nothing was written")
 
 
 def claim(out, force, data):
@@ -102,7 +104,8 @@ def parts_file(out):
             os.unlink(temporary)
         if not isinstance(error, OSError) or isinstance(error, FileProblem):
             raise
-        told = OutputProblem(f"the file cannot be written: {error.strerror}", where=shown(str(out), 200), fix="choose another --out",
+        told = OutputProblem(f"the file cannot be written: {error.strerror}", where=shown(str(out), 200),
+                             fix="choose another --out",
                              state="nothing was written")
         told.errno = error.errno
         raise told from None

@@ -105,12 +105,14 @@ def predict_table(model, data, *, out="-", probabilities=False, for_spreadsheet=
 
 
 def _csv_parts(prepare, names, parts, for_spreadsheet):
-    guarded = (lambda text: f"'{text}" if isinstance(text, str) and text[:1] in FORMULAS else text) if for_spreadsheet else lambda text: text
+    def guarded(text):
+        return f"'{text}" if for_spreadsheet and isinstance(text, str) and text[:1] in FORMULAS else text
     text = prepare.task == "classification"
     yield csv_bytes([["prediction", *map(guarded, names)]])
     for predicted in parts:
         told = answers(prepare, predicted)
-        columns = [map(guarded, told) if text else told, *([format(p, ".9g") for p in column] for column in (predicted.T if names else ()))]
+        columns = [map(guarded, told) if text else told,
+                   *([format(p, ".9g") for p in column] for column in (predicted.T if names else ()))]
         yield csv_bytes(zip(*columns))
 
 

@@ -137,7 +137,8 @@ class DiskSource:
 
         self.folder, declared = None, reading.pop("types", None) or {}
         if target is None:
-            raise OptionError("there is no target column", fix=f"--target NAME; the last column is {shown(column_names(path, **reading)[-1])}")
+            raise OptionError("there is no target column",
+                              fix=f"--target NAME; the last column is {shown(column_names(path, **reading)[-1])}")
         same = Unchanged(path)
         found = survey(path, target=target, types=declared, **reading)
         same.check("while its columns were surveyed")
@@ -149,7 +150,8 @@ class DiskSource:
         try:
             self.folder = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=cache)
         except OSError as error:
-            raise FileProblem(f"no folder for the rows can be made: {error.strerror}", where=shown(str(cache), 200), fix="another --cache",
+            raise FileProblem(f"no folder for the rows can be made: {error.strerror}", where=shown(str(cache), 200),
+                              fix="another --cache",
                               state="nothing was trained") from None
         say(f"{found.rows:,} rows are streamed: typed rows of {megabytes(needed)} go to {self.folder} until the run ends")
         try:
@@ -258,7 +260,8 @@ def _decided(found, target, settings):
         if found.codes is not None:
             labels = np.array([coder.classes.index(label) for label in found.labels], np.int32)[found.codes]
     elif found.kinds[target] == "category":
-        raise DataError(f"the target is text ({shown(found.labels[0])}); regression needs numbers", fix="task='classification', or another target")
+        raise DataError(f"the target is text ({shown(found.labels[0])}); regression needs numbers",
+                        fix="task='classification', or another target")
     shares = {"validation": settings.validation, "test": settings.test, "seed": settings.seed}
     if found.rows > DRAWN:
         return task, coder, lambda: part_numbers(found.rows, **shares)

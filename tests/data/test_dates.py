@@ -13,7 +13,8 @@ from backproof.errors import DataError, OptionError
 from backproof.jobs import Settings, train_table
 from backproof.predictions import predict_table
 
-TEXTS = ["1970-01-01", "2024-02-29", "2024-02-29T12:00", "2024-02-29 06:00:00", "2024-03-01T00:00:00+05:30", "1969-12-31T23:59:59.5Z"]
+TEXTS = ["1970-01-01", "2024-02-29", "2024-02-29T12:00", "2024-02-29 06:00:00", "2024-03-01T00:00:00+05:30",
+         "1969-12-31T23:59:59.5Z"]
 DAYS = [0, 19782, 19782.5, 19782.25, 19783 - 5.5 / 24, -0.5 / 86400]
 
 
@@ -77,7 +78,8 @@ def test_a_time_of_day_has_its_cycle_and_a_missing_date_its_column():
     when = [datetime.datetime(2024, 1, 1, hour) for hour in range(24)] + [None]
     table = Table.from_arrays({"when": when, "y": np.arange(25) % 2})
     prepare = TablePreprocessor.fit(table, "y")
-    assert prepare.features[1] == "when is missing" and prepare.features[-2:] == ["when: sine of the day", "when: cosine of the day"]
+    assert prepare.features[1] == "when is missing" and prepare.features[-2:] == ["when: sine of the day",
+                                                                                  "when: cosine of the day"]
     X = prepare.transform(table)
     np.testing.assert_allclose(X[:24, -2], np.sin(2 * np.pi * np.arange(24) / 24), atol=1e-7)
     assert X[24, 1] == 1 and np.isfinite(X).all()
@@ -122,19 +124,22 @@ def test_more_texts_than_can_be_told_apart_are_an_id(monkeypatch):
     table = Table.from_arrays({"x": np.arange(60.0), "c": [f"c{k % 11}" for k in range(60)], "d": [f"d{k % 10}" for k in range(60)],
                                "y": np.arange(60) % 2})
     prepare = TablePreprocessor.fit(table, "y")
-    assert prepare.columns == ["x", "d"] and any("'c' is left out as an id: more than 10 different texts" in note for note in prepare.notes)
+    assert prepare.columns == ["x",
+                               "d"] and any("'c' is left out as an id: more than 10 different texts" in note for note in prepare.notes)
 
 
 def test_a_table_with_dates_trains_and_predicts_whatever_the_later_file_holds(tmp_path):
     path, draw = tmp_path / "t.csv", np.random.default_rng(0)
     day = np.datetime64("2020-01-01") + draw.integers(0, 700, 300)
     weekend = (day.astype("datetime64[D]").astype(int) + 3) % 7 >= 5
-    path.write_text("day,x,y\n" + "".join(f"{d},{x:.3f},{'shut' if w else 'open'}\n" for d, x, w in zip(day, draw.normal(size=300), weekend)))
+    path.write_text("day,x,y\n" + "".join(f"{d},{x:.3f},{'shut' if w else 'open'}\n" for d, x,
+                                          w in zip(day, draw.normal(size=300), weekend)))
     made = train_table(str(path), "y", Settings(epochs=60, learning_rate=1e-2), out=str(tmp_path / "run"))
     assert made.summary["measures"]["test"]["accuracy"] > 0.95
     (tmp_path / "later.csv").write_text("x,day\n0,2021-03-06\n0,2021-03-08\n0,\n")
     told = []
-    predict_table(str(tmp_path / "run/model.safetensors"), str(tmp_path / "later.csv"), out=str(tmp_path / "p.csv"), say=told.append)
+    predict_table(str(tmp_path / "run/model.safetensors"), str(tmp_path / "later.csv"), out=str(tmp_path / "p.csv"),
+                  say=told.append)
     assert (tmp_path / "p.csv").read_text().split()[:3] == ["prediction", "shut", "open"] and "1 missing values" in told[0]
     (tmp_path / "later.csv").write_text("x,day\n0,tomorrow\n")
     with pytest.raises(DataError, match="line 2, column 'day': 'tomorrow' is no ISO date"):

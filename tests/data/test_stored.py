@@ -28,7 +28,8 @@ def write(path, rows=900, target="yes no", strange=""):
     lines = ["when,x,n,id,city,constant,bad,y"]
     for k in range(rows):
         day = f"20{k % 30:02d}-{1 + k % 12:02d}-{1 + k % 28:02d}" + (f"T{k % 24:02d}:30:00Z" if k % 2 else "") if k % 11 else ""
-        y = {"yes no": ["no", "yes"][int(x[k] + (city[k] == "Rome") > 0)], "number": f"{3 * x[k] + n[k]:.4f}", "whole": str(n[k] % 3)}[target]
+        y = {"yes no": ["no", "yes"][int(x[k] + (city[k] == "Rome") > 0)], "number": f"{3 * x[k] + n[k]:.4f}",
+             "whole": str(n[k] % 3)}[target]
         text = '"' + city[k].replace('"', '""') + '"' if '"' in city[k] else city[k]
         lines.append(f"{day},{x[k]:.6f},{'NA' if k % 7 == 0 else n[k]},user{k},{text},3,{strange if k == rows - 1 else 1.5},{y}")
     path.write_text("\n".join(lines) + "\n", "utf-8")
@@ -190,7 +191,8 @@ def test_streaming_is_chosen_by_size_or_asked_for(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("text, message", [
-    ("x,y\n" + "1,\n" * 3 + "2,a\n" * 9, "the target is missing in 3 rows"), ("x,y\n" + "1,a\n" * 9, "only class 'a'"), ("x,y\n", "no data rows"),
+    ("x,y\n" + "1,\n" * 3 + "2,a\n" * 9, "the target is missing in 3 rows"), ("x,y\n" + "1,a\n" * 9, "only class 'a'"),
+    ("x,y\n", "no data rows"),
     ("", "empty"), ("x,z\n1,2\n", "no column 'y'"), ("x,y\n" + "2,a\n1,b\n" * 9 + "1,2,3\n", "line 20 has 3 fields"),
 ])
 def test_what_is_refused_in_memory_is_refused_in_parts(tmp_path, text, message):
@@ -207,7 +209,8 @@ def test_parquet_files_are_streamed_too(tmp_path):
     csv = read_table(write(tmp_path / "t.csv"), target="y")
     arrays = {name: pyarrow.array(column.values, mask=column.missing) for name, column in csv.columns.items()}
     parquet.write_table(pyarrow.table(arrays), tmp_path / "t.parquet")
-    outcomes = [train_table(str(tmp_path / f"t.{end}"), "y", SHORT, stream=stream) for end in ("csv", "parquet") for stream in (False, True)]
+    outcomes = [train_table(str(tmp_path / f"t.{end}"), "y", SHORT,
+                            stream=stream) for end in ("csv", "parquet") for stream in (False, True)]
     for other in outcomes[1:]:
         for name, array in outcomes[0].model.parameters.items():
             assert other.model.parameters[name].tobytes() == array.tobytes(), name
@@ -271,7 +274,8 @@ def peaks(folder, batch, *files, timeout=600):
 def test_training_and_predicting_a_larger_file_takes_little_more_memory(tmp_path):
     generate(tmp_path / "one.csv", 6_000_000)
     generate(tmp_path / "four.csv", 24_000_000)
-    (_, one), (rows, four), (_, held) = peaks(tmp_path, 1000, tmp_path / "one.csv", tmp_path / "four.csv", f"{tmp_path / 'four.csv'}!")
+    (_, one), (rows, four), (_, held) = peaks(tmp_path, 1000, tmp_path / "one.csv", tmp_path / "four.csv",
+                                              f"{tmp_path / 'four.csv'}!")
     assert rows >= 145_000 and four < 128e6 and four - one < 56e6, (one, four)
     assert held > 160e6, f"a table of 24 MB that is held in memory took {held}: then this test says nothing"
 

@@ -48,7 +48,8 @@ def test_estimators_take_frames_and_series_everywhere(library):
     assert found.score(frame, labels) == plain.score(X, LABELS)
     assert found.trace(library.frame(X[:2]), library.series(LABELS[:2])).n == 2
     again = MLPClassifier(random_state=0).partial_fit(frame, labels, classes=["a", "b"])
-    np.testing.assert_array_equal(again.coefs_[0], MLPClassifier(random_state=0).partial_fit(X, LABELS, classes=["a", "b"]).coefs_[0])
+    np.testing.assert_array_equal(again.coefs_[0],
+                                  MLPClassifier(random_state=0).partial_fit(X, LABELS, classes=["a", "b"]).coefs_[0])
     numbers = MLPRegressor(**made).fit(frame, library.series(X[:, 0])).predict(frame)
     np.testing.assert_array_equal(numbers, MLPRegressor(**made).fit(X, X[:, 0]).predict(X))
 

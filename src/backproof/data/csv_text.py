@@ -116,7 +116,8 @@ def _cut_quickly(text, delimiter, offset):
         return None
     names = [name.strip() for name in head.removesuffix("\r").split(delimiter)]
     body = body.encode()
-    if len(names) > COLUMN_LIMIT or len(set(names)) < len(names) or not all(names) or not delimiter.isascii() or len(body) >= 1 << 30:
+    odd = len(names) > COLUMN_LIMIT or len(set(names)) < len(names) or not all(names)
+    if odd or not delimiter.isascii() or len(body) >= 1 << 30:
         return None
     kinds = dict.fromkeys(names, arrow.large_string())
     try:
@@ -203,7 +204,8 @@ def open_regular(path):
     try:
         return open(path, "rb")
     except OSError as error:
-        raise FileProblem(f"the file cannot be opened: {error.strerror}", where=shown(str(path), 200), fix="check the path") from None
+        raise FileProblem(f"the file cannot be opened: {error.strerror}", where=shown(str(path), 200),
+                          fix="check the path") from None
 
 
 def record_blocks(path, compression, size):

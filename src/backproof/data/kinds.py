@@ -93,7 +93,8 @@ class Evidence:
         if self.dates > NEARLY_ALL * self.present:
             raise misfit(self.name, self.no_date, "is no ISO date, as nearly all other cells are", path)
         if self.foreign:
-            raise misfit(self.name, self.no_decimal, "is a number in another notation; plain decimals such as -1234.5 are read", path)
+            raise misfit(self.name, self.no_decimal, "is a number in another notation; plain decimals such as -1234.5 are read",
+                         path)
         return "category"
 
 

@@ -33,7 +33,8 @@ def medians(blocks, columns):
     """
     if columns > TOGETHER:
         cuts = [slice(first, min(first + TOGETHER, columns)) for first in range(0, columns, TOGETHER)]
-        return np.concatenate([medians(lambda cut=cut: (block[:, cut] for block in blocks()), cut.stop - cut.start) for cut in cuts])
+        return np.concatenate([medians(lambda cut=cut: (block[:, cut] for block in blocks()),
+                                       cut.stop - cut.start) for cut in cuts])
     found = np.full((2, columns), np.nan)
     present = np.zeros(columns, np.int64)
     for block in blocks():

@@ -28,7 +28,8 @@ def parquet_chunks(path, target, types, missing):
             for batch in file.iter_batches(batch_size=PARQUET_ROWS):
                 yield from_arrow(arrow.Table.from_batches([batch]), str(path), types, missing, target)
     except arrow.ArrowInvalid as error:
-        raise DataError(f"the Parquet file cannot be read: {shown(str(error), 200)}", where=str(path), fix="fetch the file again") from None
+        raise DataError(f"the Parquet file cannot be read: {shown(str(error), 200)}", where=str(path),
+                        fix="fetch the file again") from None
 
 
 def read_parquet(data, path, target, types, missing):
@@ -75,7 +76,8 @@ def parquet_kinds(path):
         raise DataError(f"the Parquet file is corrupt or truncated: {shown(str(error), 200)}", where=str(path),
                         fix="fetch the file again") from None
     _check_schema(schema, path)
-    return {entry.name: from_arrow(arrow.Table.from_batches([], arrow.schema([entry])), None, {})[entry.name].kind for entry in schema}
+    return {entry.name: from_arrow(arrow.Table.from_batches([], arrow.schema([entry])), None,
+                                   {})[entry.name].kind for entry in schema}
 
 
 def _check_schema(schema, path):

@@ -58,7 +58,8 @@ class TablePreprocessor:
         self._numbers, self._categories = state["numbers"], state["categories"]
         self._dates = state["dates"]
         self._lookup = [_lookup(c) for c in self._categories]
-        self._medians, self._means, self._scales = (np.array([c[key] for c in self._numbers]) for key in ("median", "mean", "scale"))
+        keys = "median", "mean", "scale"
+        self._medians, self._means, self._scales = (np.array([c[key] for c in self._numbers]) for key in keys)
 
     # -- fitting
 
@@ -77,9 +78,11 @@ class TablePreprocessor:
         numbers = [name for name, kind in kinds.items() if kind != "category"]
         matrix = np.column_stack([numbers_of(table, name) for name in numbers]) if numbers else np.empty((len(table), 0))
         middle = [np.median(present) + 0.0 if len(present := column[~np.isnan(column)]) else np.nan for column in matrix.T]
-        counts = {name: Counter(text for text in table[name].texts() if text is not None) for name in kinds if kinds[name] == "category"}
+        texts = {name: table[name].texts() for name, kind in kinds.items() if kind == "category"}
+        counts = {name: Counter(text for text in found if text is not None) for name, found in texts.items()}
         return cls.learn(kinds, len(table), lambda: blocks_of(matrix), np.array(middle), counts,
-                         missing={name for name in kinds if table[name].missing.any()}, target=target, coder=coder, source=table.source,
+                         missing={name for name in kinds if table[name].missing.any()}, target=target, coder=coder,
+                         source=table.source,
                          declared=declared)
 
     @classmethod
@@ -95,7 +98,9 @@ class TablePreprocessor:
         learned, dropped, notes, dates = {}, {}, [], []
         found = _learn_numbers(numeric, blocks, middle, missing, source)
         for name, kind in kinds.items():
-            one, note = found[name] if kind != "category" else _learn_category(name, counts[name], rows, name in missing, name in declared)
+            if kind == "category":
+                found[name] = _learn_category(name, counts[name], rows, name in missing, name in declared)
+            one, note = found[name]
             if one is None:
                 dropped[name] = note
             else:
@@ -105,12 +110,14 @@ class TablePreprocessor:
         if not learned:
             raise DataError("no column is left to learn from", where="; ".join(notes) or None,
                             fix="give the table columns besides the target that vary")
-        numbers, categories = ([one for name, one in learned.items() if (kinds[name] == "category") == category] for category in (False, True))
+        numbers, categories = ([one for name,
+                                one in learned.items() if (kinds[name] == "category") == category] for category in (False, True))
         for name in (name for name in learned if kinds[name] == "date"):
             j = numeric.index(name)
             timed = any((block[:, j] % 1 > 0).any() for block in blocks())
             dates.append({"name": name, "cycles": ["year", "week", "day"][:2 + timed]})
-        return cls({"version": VERSION, "target": target, "coder": coder and coder.state(), "order": list(kinds), "numbers": numbers,
+        return cls({"version": VERSION, "target": target, "coder": coder and coder.state(), "order": list(kinds),
+                    "numbers": numbers,
                     "dates": dates, "categories": categories, "dropped": dropped, "notes": notes})
 
     # -- what it knows
@@ -135,7 +142,8 @@ class TablePreprocessor:
         dates = {c["name"] for c in self._dates}
         names = [f"{c['name']} in days" if c["name"] in dates else c["name"] for c in self._numbers]
         names += [f"{c['name']} is missing" for c in self._numbers if c["indicator"]]
-        names += [f"{c['name']}: {wave} of the {cycle}" for c in self._dates for cycle in c["cycles"] for wave in ("sine", "cosine")]
+        names += [f"{c['name']}: {wave} of the {cycle}" for c in self._dates for cycle in c["cycles"]
+                  for wave in ("sine", "cosine")]
         for c in self._categories:
             names += [f"{c['name']}={category}" for category in [*c["kept"], *_groups(c)]]
         return names
@@ -412,7 +420,8 @@ def _learn_numbers(names, blocks, middle, missing, source):
         if not (_finite(float(means[j])) and _finite(float(scales[j]))):
             raise DataError(f"column {shown(name)} has values up to {max(abs(least[j]), abs(most[j])):.3g}, too large to scale",
                             where=source, fix="divide it, or take its logarithm")
-        learned = {"name": name, "median": float(middle[j]), "mean": float(means[j]), "scale": float(scales[j]), "indicator": name in missing}
+        learned = {"name": name, "median": float(middle[j]), "mean": float(means[j]), "scale": float(scales[j]),
+                   "indicator": name in missing}
         found[name] = learned, f"is {least[j]:g} in all rows; its scale stays 1" if least[j] == most[j] else None
     return found
 

@@ -83,10 +83,12 @@ class Store:
         Raises      FileProblem where the disk is too small, or the file changes meanwhile; DataError for cells that fit nothing.
         """
         features = {name: kind for name, kind in kinds.items() if name != target}
-        store = cls(folder, [n for n, kind in features.items() if kind != "category"], [n for n, kind in features.items() if kind == "category"])
+        store = cls(folder, [n for n, kind in features.items() if kind != "category"],
+                    [n for n, kind in features.items() if kind == "category"])
         needed, disk = rows * cls.row_bytes(kinds, target), os.statvfs(folder)
         if needed > (free := disk.f_bavail * disk.f_frsize):
-            raise FileProblem(f"the rows need {megabytes(needed)} on the disk; {megabytes(free)} are free", where=shown(str(folder), 200),
+            raise FileProblem(f"the rows need {megabytes(needed)} on the disk; {megabytes(free)} are free",
+                              where=shown(str(folder), 200),
                               fix="choose another place with --cache, or free some space", state="nothing was trained")
         parts, met, same = _Taken(part_of), 0, Unchanged(path)
         try:
@@ -143,12 +145,14 @@ class Store:
                     there = codes[:, j][codes[:, j] >= 0]
                     counts[j] += np.bincount(there, minlength=len(counts[j]))
                     missing |= {name} if len(there) < len(codes) else set()
-        found = self.counts = {name: None if count is None else Counter({text: int(count[code]) for text, code in known.items() if count[code]})
-                 for name, known, count in zip(self.categories, self.texts, counts)}
+        found = self.counts = {}
+        for name, known, count in zip(self.categories, self.texts, counts):
+            found[name] = None if count is None else Counter({text: int(count[code]) for text, code in known.items() if count[code]})
 
         def blocks():
             return (numbers for numbers, _ in training.raw_blocks())
-        prepare = TablePreprocessor.learn(features, len(training), blocks, medians(blocks, len(self.numbers)), found, missing=missing,
+        prepare = TablePreprocessor.learn(features, len(training), blocks, medians(blocks, len(self.numbers)), found,
+                                          missing=missing,
                                           target=target, coder=coder, source=source, declared=declared)
         for part in self.parts.values():
             part.prepare(prepare)
@@ -176,11 +180,13 @@ def _target_values(table, target, labels, met):
     column = table[target]
     if column.missing.any():
         row = int(column.missing.argmax())
-        raise DataError(f"the target is missing; the first is row {met + row}", where=table.place(row, target), fix="leave these rows out")
+        raise DataError(f"the target is missing; the first is row {met + row}", where=table.place(row, target),
+                        fix="leave these rows out")
     if labels is None:
         values = column.values.astype(np.float64)
         if not np.isfinite(values).all():
-            raise DataError("the target is not finite", where=table.place(int((~np.isfinite(values)).argmax()), target), fix="leave these rows out")
+            raise DataError("the target is not finite", where=table.place(int((~np.isfinite(values)).argmax()), target),
+                            fix="leave these rows out")
         return values
     found = column.values.tolist()
     unknown = [row for row, value in enumerate(found) if value not in labels]
@@ -214,7 +220,8 @@ class Part:
         """All rows are written; from now on they are read."""
         for file in self.files.values():
             file.close()
-        for kind, dtype, width in (("numbers", np.float64, len(self.store.numbers)), ("codes", np.int32, len(self.store.categories)),
+        for kind, dtype, width in (("numbers", np.float64, len(self.store.numbers)),
+                                   ("codes", np.int32, len(self.store.categories)),
                                    ("target", np.float64, 1)):
             self.arrays[kind] = self._mapped(self.files[kind].name, dtype, width)
 
@@ -319,7 +326,8 @@ class Part:
         """What `Model.fit` trains on: inputs and targets that are read when a minibatch wants them."""
         classes = self.preprocessor.task == "classification"
         arrays = {"x": _Wanted(self, self.inputs, np.dtype(dtype), (self.rows, network.inputs)),
-                  "y": _Wanted(self, self.targets, np.dtype(np.int64 if classes else dtype), (self.rows,) if classes else (self.rows, 1))}
+                  "y": _Wanted(self, self.targets, np.dtype(np.int64 if classes else dtype),
+                               (self.rows,) if classes else (self.rows, 1))}
         return Feeds({"target": "class" if classes else "dense"}, arrays, self.rows, rows=_Rows(self.rows, self.store.folder))
 
 

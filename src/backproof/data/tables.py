@@ -74,7 +74,8 @@ def read_chunks(path, *, types, target=None, missing=MISSING, delimiter=",", enc
         return
     markers = {target: ("",)}
     for names, cells, lines in _cut(path, delimiter, encoding, compression, size):
-        columns = [Column(name, *values_of(name, column, types.get(name, "category"), markers.get(name, tuple(missing)), lines, path))
+        columns = [Column(name,
+                          *values_of(name, column, types.get(name, "category"), markers.get(name, tuple(missing)), lines, path))
                    for name, column in zip(names, cells)]
         yield Table(columns, source=str(path), lines=lines)
 

@@ -24,8 +24,8 @@ class Trail:
     """
 
     def __init__(self, kept=False, unflatten=None, values=(), gradients=(), iterations=0):
-        self.kept, self.unflatten, self.values, self.gradients, self.iterations = kept, unflatten, list(values), list(gradients), iterations
-        self.latest = None
+        self.kept, self.unflatten, self.iterations, self.latest = kept, unflatten, iterations, None
+        self.values, self.gradients = list(values), list(gradients)
 
     @property
     def parameters(self):
@@ -58,7 +58,8 @@ def minimise(objective, parameters, *, iterations, tolerance=1e-10, decrease=Non
         return {name: part.reshape(shape) for name, part, shape in zip(names, np.split(theta, cuts), shapes)}
 
     trail = Trail() if trail is None else trail
-    trail.unflatten, known, before, met = unflatten, len(trail.values), trail.iterations, [0, 0]      # evaluations and iterations met
+    trail.unflatten, known, before = unflatten, len(trail.values), trail.iterations
+    met = [0, 0]                                          # evaluations and iterations
 
     def flat(theta):
         at, met[0] = met[0], met[0] + 1
@@ -98,7 +99,8 @@ def minimise(objective, parameters, *, iterations, tolerance=1e-10, decrease=Non
         look()
     try:
         result = minimize(flat, start, jac=True, method="L-BFGS-B", callback=after,
-                          options={"maxiter": iterations, "ftol": tolerance * 1e-3 if decrease is None else decrease, "gtol": tolerance,
+                          options={"maxiter": iterations, "ftol": tolerance * 1e-3 if decrease is None else decrease,
+                                   "gtol": tolerance,
                                    "maxcor": corrections,
                                    "maxfun": 20 * max(1, iterations) if calls is None else calls})
         trail.latest = result.x
