@@ -16,7 +16,9 @@ from dataclasses import asdict, dataclass
 
 from . import __version__
 from .errors import DataError
-from .jobs import _claim, _one_thread, _output, check_network
+from .jobs import check_network
+from .outputs import claim, output
+from .predictions import one_thread
 
 __all__ = ["Outcome", "WordSettings", "baseline", "read_tagged", "results_table", "train_words"]
 
@@ -120,7 +122,7 @@ def train_words(data, settings=None, *, dev=None, vectors=None, out=None, force=
     from .estimators import WindowTagger
 
     settings, say, began = settings or WordSettings(), say or (lambda text: None), time.perf_counter()
-    made = _claim(out, force, data) if out is not None else None
+    made = claim(out, force, data) if out is not None else None
     try:
         parts = _parts(data, dev, settings)
         mended = sum(repaired(tags) for text in parts.values() for tags in text.tags)
@@ -135,7 +137,7 @@ def train_words(data, settings=None, *, dev=None, vectors=None, out=None, force=
             early_stopping=held is not None and settings.patience is not None, n_iter_no_change=settings.patience or 1)
         tagger._watching = _Start(tagger, say, progress, parts["training"])
         interrupted = False
-        with _one_thread():
+        with one_thread():
             try:
                 tagger.fit(parts["training"].sentences, parts["training"].tags,
                            eval_set=None if held is None else (held.sentences, held.tags))
@@ -224,7 +226,7 @@ def _write_run(out, tagger, parts, summary):
     from .train.files import write_atomically
 
     paths = {name: os.path.join(out, name) for name in FILES}
-    with _output():
+    with output():
         tagger.save(paths["model.safetensors"])
         write_atomically(paths["history.jsonl"], [tagger.model_.history.to_json_lines().encode()])
         text = parts.get("test") or parts.get("validation") or parts["training"]

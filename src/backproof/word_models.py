@@ -8,7 +8,8 @@ import os
 import sys
 
 from .errors import DataError, OptionError
-from .jobs import OutputProblem, _one_thread, _refuse_same, write_text
+from .outputs import OutputProblem, refuse_same, write_text
+from .predictions import one_thread
 from .word_jobs import read_tagged
 
 __all__ = ["evaluate_words", "evaluation_text", "predict_words", "reads_words", "trace_sentence"]
@@ -74,12 +75,12 @@ def predict_words(model, data, *, out="-", probabilities=False, form="auto", for
 
     tagger = _tagger(model)
     if out != "-":
-        _refuse_same(out, data, model)
+        refuse_same(out, data, model)
         if os.path.lexists(out) and not force:
             raise OutputProblem(f"{shown(str(out), 200)} exists", fix="another --out, or --force to replace it",
                                 state="nothing was written")
     sentences, tags = _sentences(data, form)
-    with _one_thread():
+    with one_thread():
         predicted = tagger.predict(sentences)
         columns = [*([tags] if tags else []), predicted]
         if probabilities:
@@ -101,7 +102,7 @@ def predict_words(model, data, *, out="-", probabilities=False, form="auto", for
 def evaluate_words(model, data):
     """Scores of a saved tagger on a CoNLL file, by type and overall: plain data for JSON."""
     tagger, text = _tagger(model), read_tagged(data, "test")
-    with _one_thread():
+    with one_thread():
         found = tagger.evaluate(text.sentences, text.tags)
     return {"sentences": len(text.sentences), "tokens": text.tokens, **found}
 
@@ -139,12 +140,12 @@ def trace_sentence(model, sentence, *, tags=None, out="trace.html", language="en
 
     if out == "-":
         raise OptionError("a page is a file", fix="--out trace.html")
-    _refuse_same(out, model)
+    refuse_same(out, model)
     estimator = Windows.of(Model.load(model), model)
     tokens = [token for part in tokenize(sentence) for token in part]
     if not tokens:
         raise DataError("the sentence has no word", fix='--sentence "Museums in Paris are amazing"')
-    with _one_thread():
+    with one_thread():
         trace = estimator.trace(tokens, None if tags is None else tags.split())
     write_text(out, trace.to_html(language=language), force)
     return trace

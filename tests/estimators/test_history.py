@@ -107,7 +107,7 @@ def test_24315_float32_probabilities_of_one_do_not_make_nan():
 
 
 @pytest.mark.parametrize("early", [False, True])
-def test_22150_17925_29504_divergence_stops_at_its_step_also_with_early_stopping(early):
+def test_22150_17925_29504_29773_divergence_stops_at_its_step_also_with_early_stopping(early):
     made = MLPRegressor(solver="sgd", learning_rate_init=1e8, early_stopping=early, random_state=0)
     with np.errstate(all="ignore"), pytest.raises(NonFiniteError, match="the step was not applied"):
         made.fit(X, 1e6 * X[:, 0])
@@ -136,7 +136,7 @@ def test_25693_25694_partial_fit_refuses_early_stopping():
         MLPClassifier(solver="lbfgs").partial_fit          # noqa: B018
 
 
-def test_33760_text_labels_with_early_stopping():
+def test_33760_33774_text_labels_with_early_stopping():
     found = MLPClassifier(early_stopping=True, max_iter=5, random_state=0).fit(X, TEXT)
     assert set(found.predict(X)) <= {"no", "yes"} and len(found.validation_scores_) == 5
 
