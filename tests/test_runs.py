@@ -151,7 +151,8 @@ def test_boosting_is_measured_on_the_same_rows_for_both_tasks(table):
         assert "HistGradientBoosting" in found.table() and set(found.summary["boosting"]) >= {"training", "validation", "test", "seconds"}
 
 
-def test_evaluate_measures_what_training_measured(table, tmp_path, capsys):
+def test_evaluate_measures_what_training_measured_in_parts_of_any_size(table, tmp_path, capsys, monkeypatch):
+    from backproof.data.tables import read_chunks
     for target in ("x", "y"):
         trained = train_table(table, target, Settings(epochs=5), out=str(tmp_path / target))
         found = evaluate(tmp_path / target / "model.safetensors", table)
@@ -159,6 +160,24 @@ def test_evaluate_measures_what_training_measured(table, tmp_path, capsys):
         counts = trained.summary["rows"]
         total = sum(parts[name]["loss"] * counts[name] for name in counts) / 200
         assert found["loss"] == pytest.approx(total, rel=1e-5) and found["rows"] == 200
+    assert run("evaluate", tmp_path / "y" / "model.safetensors", table, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert sum(map(sum, told["confusion"])) == 200
+    from sklearn import metrics
+
+    from backproof.data.tables import read_table
+    from backproof.predictions import load_table_model
+    network, prepare = load_table_model(tmp_path / "y" / "model.safetensors")
+    whole = read_table(table, target="y")
+    X, y = prepare.transform(whole), prepare.target_transform(whole)
+    predicted = network.predict(X)
+    answer = predicted.argmax(axis=1)
+    assert told["confusion"] == metrics.confusion_matrix(y, answer).tolist() and told["accuracy"] == (answer == y).mean()
+    assert told["auc"] == pytest.approx(metrics.roc_auc_score(y, predicted[:, 1]), rel=1e-12)
+    assert told["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(y, answer), rel=1e-12)
+    monkeypatch.setattr("backproof.data.tables.read_chunks.__kwdefaults__", {**read_chunks.__kwdefaults__, "size": 500})
+    parts = evaluate(tmp_path / "y" / "model.safetensors", table)
+    assert parts["confusion"] == told["confusion"] and parts["loss"] == pytest.approx(told["loss"], rel=1e-6) and parts["auc"] == told["auc"]
     assert run("evaluate", tmp_path / "y" / "model.safetensors", table, "--json") == 0
     assert sum(map(sum, json.loads(capsys.readouterr().out)["confusion"])) == 200
     assert run("evaluate", tmp_path / "y" / "model.safetensors", table) == 0

@@ -12,7 +12,7 @@ import sys
 from .errors import ModelFileError, OptionError
 from .outputs import answers, csv_bytes, parts_file, refuse_existing, refuse_same, write_parts
 
-__all__ = ["TABLE", "check_saved", "load_table_model", "one_thread", "predict_table", "read_for"]
+__all__ = ["TABLE", "check_saved", "load_table_model", "one_thread", "predict_table", "read_for", "tables_for"]
 
 FORMULAS = tuple("=+-@\t\r")        # what a spreadsheet takes for the start of a formula
 TABLE = "table"                     # the key of the model file under which the preprocessing travels
@@ -81,7 +81,7 @@ def predict_table(model, data, *, out="-", probabilities=False, for_spreadsheet=
     if out != "-":
         refuse_same(out, data, model)
         refuse_existing(out, force)
-    tables = _chunks_for(prepare, data, reading or {})
+    tables = tables_for(prepare, data, reading or {})
     first = next(tables)                                      # what is wrong at once is said before anything is written
     told, counts = set(), []
 
@@ -135,8 +135,8 @@ def _write_parquet(file, prepare, names, parts):
             writer.close()
 
 
-def _chunks_for(prepare, data, reading):
-    """The tables of a prediction, one part of the file after the other, typed as in training."""
+def tables_for(prepare, data, reading, target=False):
+    """The table, one part of the file after the other, typed as in training; with its target where that is asked for."""
     from .data.builtin import BUILTIN
 
     if data in BUILTIN:
@@ -144,7 +144,9 @@ def _chunks_for(prepare, data, reading):
         return
     from .data.tables import read_chunks
 
-    yield from read_chunks(data, types=prepare.types, **reading)
+    words = prepare.task == "classification" and isinstance(prepare.classes[0], str)
+    more = {prepare.target: "category" if words else "number"} if target else {}
+    yield from read_chunks(data, types={**prepare.types, **more}, target=prepare.target if target else None, **reading)
 
 
 def read_for(prepare, data, reading, target=False):

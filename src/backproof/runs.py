@@ -13,8 +13,8 @@ from dataclasses import fields, replace
 
 from .errors import DataError, FileProblem, OptionError
 from .jobs import MEMORY, Settings, _build, _fit, read_data
-from .measures import baseline, boosting, finite, measure
-from .predictions import load_table_model, one_thread, read_for
+from .measures import Tally, baseline, boosting, finite, measure
+from .predictions import load_table_model, one_thread, tables_for
 from .sources import PARTS, TableSource, prepare_parts, split_table
 from .sequence_jobs import SequenceSettings
 
@@ -180,25 +180,36 @@ def folds_table(result):
 # ---------------------------------------------------------------------------------------------------- evaluating
 
 def evaluate(model, data, *, reading=None, say=None):
-    """Measures of a saved model on a table that has the target: plain data for JSON."""
+    """Measures of a saved model on a table that has the target, read in parts: plain data for JSON."""
     import numpy as np
-    from sklearn import metrics
 
-    say = say or (lambda text: None)
+    say, told = say or (lambda text: None), set()
     network, prepare = load_table_model(model)
-    table = read_for(prepare, data, reading or {}, target=True)
-    X, y = prepare.transform(table, notice=say), prepare.target_transform(table)
-    with one_thread():
-        predicted = network.predict(X)
-        found = {"rows": len(table), "task": prepare.task, **measure(network, prepare, X, y)}
+    tally, errors, scores, k = Tally(prepare), [], [], len(prepare.classes or ())
+    confusion = np.zeros((k, k), np.int64)
+    for table in tables_for(prepare, data, reading or {}, target=True):
+        X = prepare.transform(table, notice=lambda text: text in told or told.add(text) or say(text))
+        y = prepare.target_transform(table)
+        with one_thread():
+            predicted = network.predict(X)
+            tally.add(predicted, y, network.loss(X, y))
+        if prepare.task == "regression":
+            error = (predicted.astype(np.float64) - y) * prepare.coder.scale
+            errors.append((np.abs(error).sum(), error.sum()))
+            continue
+        confusion += np.bincount(y * k + predicted.argmax(axis=1), minlength=k * k).reshape(k, k)
+        if k == 2:
+            scores.append((y.astype(bool), predicted[:, 1]))
+    found = {"rows": tally.rows, "task": prepare.task, **tally.result()}
     if prepare.task == "regression":
-        error = (predicted.astype(np.float64) - y) * prepare.coder.scale
-        return {**found, "mean_absolute_error": finite(np.abs(error).mean()), "mean_error": finite(error.mean())}
-    answer = predicted.argmax(axis=1)
-    found["balanced_accuracy"] = finite(metrics.recall_score(y, answer, average="macro", zero_division=0))
-    if len(prepare.classes) == 2 and 0 < y.sum() < len(y):
-        found["auc"] = finite(metrics.roc_auc_score(y, predicted[:, 1]))
-    confusion = metrics.confusion_matrix(y, answer, labels=range(len(prepare.classes)))
+        absolute, plain = np.sum(errors, axis=0) / tally.rows
+        return {**found, "mean_absolute_error": finite(absolute), "mean_error": finite(plain)}
+    truths, answers = confusion.sum(axis=1), confusion.sum(axis=0)
+    met = (truths > 0) | (answers > 0)
+    found["balanced_accuracy"] = finite((np.diag(confusion)[met] / np.maximum(truths[met], 1)).mean())
+    if k == 2 and truths.all():
+        from sklearn.metrics import roc_auc_score
+        found["auc"] = finite(roc_auc_score(*(np.concatenate(parts) for parts in zip(*scores))))
     return {**found, "classes": prepare.classes, "confusion": confusion.tolist()}
 
 

@@ -179,6 +179,17 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_written(tmp_path, m
     assert "--cache" in found.value.fix and os.listdir(tmp_path) == ["t.csv"]
 
 
+def test_rows_that_a_killed_run_left_are_taken_away_by_the_next(tmp_path):
+    path = write(tmp_path / "t.csv")
+    child = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    dead, living = tmp_path / f"backproof-rows-{child.stdout.strip()}-abc", tmp_path / f"backproof-rows-{os.getpid()}-abc"
+    for folder in (dead, living):
+        folder.mkdir()
+        (folder / "training.numbers").write_bytes(b"x")
+    train_table(path, "y", SHORT, stream=True, cache=str(tmp_path))
+    assert not dead.exists() and (living / "training.numbers").exists()
+
+
 def test_streaming_is_chosen_by_size_or_asked_for(tmp_path, monkeypatch):
     path = write(tmp_path / "t.csv")
     assert not streamed(path) and streamed(path, True) and not streamed("iris")
