@@ -5,12 +5,11 @@ Gives   an ONNX file with its weights inside and nothing else; Models.
 Raises  OptionError for what the other side has no word for, with the layer's name; nothing is written then.
 """
 
-import numpy as np
 
 from .errors import OptionError
 from .model import Model
 from .network import Network
-from .networks import Activation, Dense, Dropout, LayerNorm
+from .networks import Dense, LayerNorm
 from .onnx_graph import OPSET, to_onnx
 from .torch_state import from_state_dict, to_state_dict
 from .train.files import save_tensors, write_atomically

@@ -6,7 +6,6 @@ Gives   predictions, losses, gradients by parameter name, error signals per samp
 
 import json
 from dataclasses import replace
-from dataclasses import replace
 from functools import wraps
 from threading import Lock
 from types import MappingProxyType

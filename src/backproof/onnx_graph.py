@@ -197,6 +197,11 @@ class _Graph:
         large = self.node("Sub", self.node("Exp", a), self.constant(1))
         return self.node("Where", self.node("Less", self.node("Abs", a), self.constant(1)), small, large)
 
+    def _normal_cdf(self, a):
+        """Φ(a) = ½ + ½ erf(a/√2): ONNX has no erfc, so far below 0 only the absolute error is small."""
+        scaled = self.node("Erf", self.node("Mul", a, self.constant(0.5**0.5)))
+        return self.node("Add", self.constant(0.5), self.node("Mul", self.constant(0.5), scaled))
+
     def _softplus(self, a):
         """ln(1 + e^a) = max(a, 0) + ln(1 + e), e = e^−|a|; ln(1 + e) = e − e²/2 where 1 + e would lose e."""
         e = self.node("Exp", self.node("Neg", self.node("Abs", a)))
@@ -251,7 +256,10 @@ class _Graph:
         rest, own = [[i for i in operand.labels if i not in (instruction.index, self.step)] for operand in (source, ids)]
         if set(rest) & set(own):
             raise self.refused(f"{instruction} chooses within each sample")
-        found = self.node("Gather", self.look(source, [instruction.index, *rest]), self.look(ids, own), axis=0)
+        chosen, single = self.look(ids, own), [k for k, i in enumerate(own) if i not in self.axes(instruction)]
+        if single:                                            # labels of one place that the result lacks
+            chosen, own = self.node("Squeeze", chosen, self.whole(*single)), [i for i in own if i in self.axes(instruction)]
+        found = self.node("Gather", self.look(source, [instruction.index, *rest]), chosen, axis=0)
         self.store(instruction, self.aligned(found, [*own, *rest], self.axes(instruction)), [*own, *rest])
 
     def join(self, instruction):
