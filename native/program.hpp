@@ -16,7 +16,7 @@ struct Index {
 struct Value {
     std::string name, storage, pad;              // pad: "", "before" or "behind", the side with one more slot in time
     std::vector<int> axes;                       // positions of indices
-    bool integer = false;
+    bool integer = false, holes = false;         // holes: −1 stands for no entry
 };
 
 struct Operand {
@@ -43,6 +43,13 @@ struct Instruction {
     std::vector<Call> words;
     std::vector<Instruction> body;
     std::vector<int> parts;                      // join: each operand's own index
+    bool descending = false;                     // a sum over time that begins at the last step
+    std::vector<Operand> start;                  // what a sum goes on from; empty: 0
+};
+
+struct RowsOf {                                  // a table's rows that a step replaces, at the places of the ids
+    int fresh, table;
+    Operand ids;
 };
 
 struct Dropout {                                 // a noise that the engine draws
@@ -59,6 +66,7 @@ struct Program {
     std::vector<std::pair<int, int>> gradients;  // (parameter, its gradient)
     std::vector<int> finite;                     // values that must be finite
     std::vector<Dropout> dropouts;
+    std::vector<RowsOf> rows;                    // put after the step was found finite
 
     int value(const std::string& name) const {
         for (std::size_t k = 0; k < values.size(); k++)

@@ -89,6 +89,11 @@ def in_ulps(found, exact, dtype):
     return np.where(same, 0, difference)
 
 
+def falls(word, dtype):
+    """How many units a word may fall from one argument to the next."""
+    return 2 if dtype == np.float64 or word in ("exp", "sigmoid", "tanh") else 0
+
+
 def samples(dtype, points, count):
     """Every magnitude alike, the middle densely, and the neighbours of the points where branches meet."""
     draw = np.random.default_rng(5)
@@ -159,13 +164,13 @@ def test_a_word_is_exact_at_the_ends_and_keeps_nan(word, dtype, kernels):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("word", PRECISE)
 def test_a_word_keeps_to_its_range_and_never_falls(word, dtype, kernels):
-    """In float32 not at all (long: for every float); in float64 neighbours may fall by a rounding, two units at most."""
+    """By way of doubles a float never does; what is computed in its own precision may, by a rounding: two units at most."""
     x = np.sort(samples(dtype, PRECISE[word][2], 10**5))
     x = x[x >= 0] if word == "log" else x
     y = apply(word, x)
     y = y[np.isfinite(y)]
     steps = np.diff(y.astype(np.longdouble))
-    assert (steps >= (0 if dtype == np.float32 else -2 * np.spacing(np.abs(y[1:])))).all()
+    assert (steps >= -falls(word, dtype) * np.spacing(np.abs(y[1:]))).all()
     if word in RANGES:
         assert (y.min(), y.max()) == RANGES[word]
 
@@ -228,7 +233,9 @@ def test_a_word_is_accurate_and_monotone_for_every_float_on_every_instruction_se
                 assert _native.force_instruction_set(name)
                 y = apply(word, x)
                 assert not np.isnan(y).any()
-                assert (y[1:] >= y[:-1]).all() and y[0] >= last[name], (name, "falls")
+                y_before = np.concatenate([[last[name]], y[:-1]]).astype(np.float32)
+                lowest = y_before if not falls(word, np.float32) else y_before - 2 * np.spacing(np.abs(y))
+                assert (y >= lowest)[np.isfinite(lowest)].all(), (name, "falls")
                 last[name] = y[-1]
                 other = np.flatnonzero(y != wanted)
                 if len(other):

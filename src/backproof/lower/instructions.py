@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from ..calculus import Index
 
-__all__ = ["Value", "Operand", "Instruction", "Word", "INSTRUCTIONS", "WORDS", "STORAGES", "FIRST", "LAST"]
+__all__ = ["Value", "Operand", "Instruction", "Word", "INSTRUCTIONS", "RowsOf", "WORDS", "STORAGES", "FIRST", "LAST"]
 
 FIRST, LAST = "first", "last"
 
@@ -24,11 +24,13 @@ STORAGES = {
 }
 
 INSTRUCTIONS = {
-    "dense": "out = words(acc, r…), acc = Σ a·b over the indices that out lacks",
+    "dense": "out = words(acc, r…), acc = Σ a·b over the indices that out lacks; one chain, ascending n, t in the order named",
     "map": "out = words(r…), elementwise",
     "reduce": "out = sum, max or logsumexp of words(r…) over the indices that out lacks",
     "gather": "out = source at index v = ids",
     "scatter": "out[v, …] = Σ source over the places where ids = v, in ascending order",
+    "collect": "out[…] = Σ of every source over all places whose id is the id here (the last operand), in ascending order; "
+               "operands: source, ids, source, ids, …, ids here",
     "onehot": "out = 1 where ids = v, else 0",
     "join": "out = the operands laid end to end along an index",
     "fill": "the slot before the first (behind the last) step of out = operand",
@@ -62,6 +64,14 @@ class Value:
     def __repr__(self):
         pad = {"before": " +1 before", "behind": " +1 behind", None: ""}[self.pad]
         return f"{self.name}[{', '.join(f'{i.name}:{i.extent}' for i in self.axes)}]{pad}"
+
+
+@dataclass(frozen=True)
+class RowsOf:
+    """The rows of a stored table that an update replaces: those that the integer node ``places`` names."""
+
+    name: str
+    places: object
 
 
 @dataclass(frozen=True)
@@ -109,10 +119,14 @@ class Instruction:
     index: object = None            # gather, scatter, onehot, join, loop
     how: str = ""                   # reduce: sum|max|logsumexp; loop: ascending|descending; fill: before|behind
     body: tuple = ()
+    order: str = ""                 # dense, reduce, scatter: "descending" where the sum over t begins at the last step
+    start: object = None            # dense, reduce, scatter: the operand that the sum goes on from, else 0
 
     def reads(self):
         yield from self.product
         yield from self.operands
+        if self.start is not None:
+            yield self.start
         for inner in self.body:
             yield from inner.reads()
 
@@ -132,7 +146,9 @@ class Instruction:
             for inner in self.body:
                 yield from inner.lines(indent + "    ")
             return
-        parts = [self.op + (f" {self.how}" if self.how else "")]
+        parts = [" ".join(filter(None, (self.op, self.how, self.order)))]
+        if self.start is not None:
+            parts.append(f"from {self.start!r}")
         if self.product:
             parts.append(" × ".join(map(repr, self.product)))
         if self.operands and not self.words:

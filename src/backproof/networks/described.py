@@ -15,7 +15,7 @@ from .. import calculus as c
 from ..errors import BackproofError, ModelFileError, SpecError
 from .activations import own_function
 from .cells import Bidirectional, Cell, Recurrent
-from .layers import COMMON, KINDS, Layer, options_of
+from .layers import COMMON, KINDS, Channels, Layer, options_of
 from .losses import LOSSES, PAIRED, A, Loss, Y
 from .scope import Assembly, Scope, stored
 from .words import unknown
@@ -23,6 +23,7 @@ from .words import unknown
 __all__ = ["from_dict", "to_dict"]
 
 BUILT_IN = dict(KINDS)
+OVER_TIME = ("learned_state", "recurrent_dropout")
 WORDS = ("leaf", "extent", "product", "sum", "map", "reduce", "one_hot", "rename", "join", "slice", "shift", "edge",
          "scaled")
 FIELDS = ("inputs", "layers", "loss", "l2", "l1", "decay_biases", "initial", "functions")
@@ -282,6 +283,9 @@ def _read_loss(data, functions):
 def _layer(layer, label, number, named, x, reach, functions):
     """One layer as data; what is not built in is recorded."""
     common = {key: _listed(value) for key, value in options_of(layer).items() if key in COMMON}
+    if isinstance(layer, Channels):
+        windows = [_layer(window, label, number, named, x, reach, functions) for window in layer.layers]
+        return {"kind": "channels", "layers": windows, **common}
     if isinstance(layer, Bidirectional):
         return {"kind": "bi", "layer": _layer(layer.layer, label, number, named, x, reach, functions), **common}
     if BUILT_IN.get(layer.kind) is type(layer):
@@ -290,7 +294,8 @@ def _layer(layer, label, number, named, x, reach, functions):
     if isinstance(layer, Recurrent):
         record = loads(layer.cell.record) if isinstance(layer.cell, RecordedCell) else _record(
             layer.cell, scope, x, functions, layer.units, kind=layer.cell.kind, range=_interval(layer.range(reach)))
-        return {"kind": "recurrent", "units": layer.units, "cell": record, **common}
+        over_time = {key: value for key, value in options_of(layer).items() if key in OVER_TIME}
+        return {"kind": "recurrent", "units": layer.units, "cell": record, **over_time, **common}
     record = loads(layer.record) if isinstance(layer, RecordedLayer) else _record(
         layer, scope, x, functions, kind=layer.kind, numbered=layer.numbered, steps=layer.steps,
         range=_interval(layer.range(reach)), activation=_value(getattr(layer, "activation", None), functions))
@@ -309,11 +314,14 @@ def _read_layer(data, functions):
     data["initial"] = _tupled(data.get("initial"))
     if "activation" in data:
         data["activation"] = functions.get(data["activation"], data["activation"])
+    if kind == "channels":
+        _only(data, ("layers", *COMMON), "the layer 'channels'")
+        return Channels(tuple(_read_layer(window, functions) for window in data.pop("layers")), **data)
     if kind == "bi":
         _only(data, ("layer", *COMMON), "the layer 'bi'")
         return Bidirectional(_read_layer(data.pop("layer"), functions), **data)
     if kind == "recurrent":
-        _only(data, ("units", "cell", *COMMON), "the layer 'recurrent'")
+        _only(data, ("units", "cell", *OVER_TIME, *COMMON), "the layer 'recurrent'")
         record = data.pop("cell")
         return Recurrent(RecordedCell(dumps(record, sort_keys=True), _Functions(functions)), data.pop("units"), **data)
     if kind == "recorded":

@@ -8,7 +8,8 @@ Gives   indices, parameters, noise and named equations, all called after the lay
 import re
 from dataclasses import dataclass, field
 
-from ..calculus import TIME, Index, Map, Ref, System, Variable, as_node, edge, identity, rename, scaled, shift, total
+from ..calculus import (SAMPLE, TIME, Index, Map, Ref, System, Variable, as_node, edge, identity, number, rename, scaled, shift,
+                        total)
 from ..errors import OptionError, ShapeError, SpecError
 from . import initial as initial_values
 
@@ -23,6 +24,7 @@ class Parameter:
             layer    the layer it belongs to
             initial  the distribution it starts from, as data
             l2, l1   the strength of its penalties
+            frozen   training leaves it as it is
     """
 
     name: str
@@ -32,6 +34,7 @@ class Parameter:
     initial: tuple
     l2: float = 0.0
     l1: float = 0.0
+    frozen: bool = False
 
     @property
     def shape(self):
@@ -64,6 +67,7 @@ class Assembly:
     mask: object = None                 # the variable m[t,n], or None
     given_state: bool = False
     links: object = None                # the variable ξ[t], or None
+    counts: object = None               # the variable counts[t,n]: how much the loss of each step counts; None: all alike
     initial: object = None
     l2: float = 0.0
     l1: float = 0.0
@@ -89,12 +93,14 @@ class Scope:
     A numbered layer's names are the symbol and the number (W1), a named layer's the name and the symbol (output.W).
     """
 
-    def __init__(self, assembly, layer, label, number, *, letter="j", named=False, prefix=""):
+    def __init__(self, assembly, layer, label, number, *, letter="j", named=False, prefix="", owner=None):
         self.assembly, self.layer, self.label, self.number = assembly, layer, label, number
         self.letter, self.is_named, self.prefix = letter, named, prefix
         self.direction = -1 if prefix else 1
+        self.owner = owner or label              # the layer that its parameters and equations belong to
         self.own = None                          # the layer's own index, once asked for
         self.journal = []
+        self.held = {}                           # symbol -> its value one step back
 
     @property
     def training(self):
@@ -120,6 +126,10 @@ class Scope:
         """The scope of the same layer's half that runs backwards in time."""
         return Scope(self.assembly, self.layer, self.label, self.number, letter=self.letter, named=self.is_named,
                      prefix="reverse_")
+
+    def part(self, layer):
+        """The scope of a named layer within this one."""
+        return Scope(self.assembly, layer, layer.name, self.number, letter=self.letter, named=True, owner=self.label)
 
     # ------------------------------------------------------------------------------------------------ indices
 
@@ -156,7 +166,8 @@ class Scope:
         decays = kind in ("weight", "recurrent", "table") or kind == "bias" and assembly.decay_biases
         l2, l1 = (own if own is not None else common
                   for own, common in ((layer.l2, assembly.l2), (layer.l1, assembly.l1)))
-        assembly.parameters[name] = Parameter(name, axes, kind, self.label, given, l2 * decays, l1 * decays)
+        decays = decays and not layer_frozen(layer)
+        assembly.parameters[name] = Parameter(name, axes, kind, self.owner, given, l2 * decays, l1 * decays, layer_frozen(layer))
         self.journal.append(("parameter", variable, symbol, kind, initial))
         return variable
 
@@ -178,7 +189,7 @@ class Scope:
         """Name an equation of the layer; returns what refers to it."""
         expression = as_node(expression)
         ref = self.assembly.system.define(self.named(symbol), expression, axes=axes or stored(expression.indices),
-                                          role=role, layer=self.label)
+                                          role=role, layer=self.owner)
         self.journal.append(("define", ref, symbol, expression, role))
         return ref
 
@@ -194,33 +205,47 @@ class Scope:
 
     def previous(self, symbol, indices, initial=0, time=TIME, direction=None):
         """The value one step back (ahead where direction is −1) of a symbol that is defined later."""
-        before = shift(Ref(self.named(symbol), indices), time, direction or self.direction, as_node(initial))
-        return before if self.assembly.links is None else scaled(before, self.assembly.links)
+        direction = direction or self.direction
+        before = self.held[symbol] = shift(Ref(self.named(symbol), indices), time, direction, as_node(initial))
+        links = self.assembly.links
+        if links is None:
+            return before
+        return scaled(before, links if direction > 0 else shift(links, time, -1, number(1)))     # the link to the step ahead
 
-    def state_before(self, symbol, indices):
-        """The state one step back; before the first step zero, or the state that is carried in."""
+    def state_before(self, symbol, indices, learned=False):
+        """The state one step back; before the first step zero, what is learned, or the state that is carried in.
+
+        Where both can be, ``begins`` is 1 for the sequences that begin and 0 for those that go on.
+        """
         name, initial = self.named(symbol), 0
+        if learned:
+            initial = self.parameter(f"start_{symbol}", (self.own,), "bias")
         if self.assembly.given_state:
             if self.direction < 0:
                 raise OptionError(f"{self.label} runs backwards in time; no state can be carried into it",
                                   fix="train without carried states, or in one direction")
-            initial = Variable(f"{name}.start", [i for i in stored(indices) if i != TIME], "state")
+            carried = Variable(f"{name}.start", [i for i in stored(indices) if i != TIME], "carried")
+            initial = carried + Variable("begins", (SAMPLE,), "carried") * initial if learned else carried
         self.assembly.states.append(name)
         return self.previous(symbol, indices, initial)
 
     def state(self, symbol, new, before):
-        """Name the new state; where the mask is 0 the state before is held."""
+        """Name the new state; where the mask is 0 the state before is held, through no link: padding cuts no signal."""
         new = as_node(new)
         if self.mask is not None:
             if isinstance(new, Map):
                 new = self.define(f"new_{symbol}", new, role="activation")
-            new = self.mask * new + (1 - self.mask) * before
+            new = self.mask * new + (1 - self.mask) * self.held.get(symbol, before)
         elif isinstance(new, (Ref, Variable)):                 # a recurrence needs an equation, not a second name
             new = identity(new)
         ref = self.define(symbol, new, role="state")
         if self.assembly.given_state:
             self.assembly.system.define(f"{ref.name}.end", edge(ref, TIME, "last"), role="carried", layer=self.label)
         return ref
+
+
+def layer_frozen(layer):
+    return bool(getattr(layer, "frozen", False))
 
 
 def stored(indices):
