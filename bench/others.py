@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from argparse import Namespace
 from unittest import mock
 
 import numpy as np
@@ -158,7 +159,23 @@ def ctrl_c(options):
     return {"seconds": found}
 
 
+def words(options):
+    """A step on windows of words beside PyTorch's sparse embedding, as ``python bench/words.py`` measures it."""
+    import words as windows  # PyTorch with it, where it is installed
+
+    found, size = {}, {"batch": 64, "steps": 200, "window": 5, "vector": 50, "hidden": 100, "classes": 10}
+    for optimizer in ("sgd", "adam"):
+        for vocabulary in (10_000, 100_000):
+            given = Namespace(**size, threads=options.threads, seconds=options.seconds)
+            times = windows.measured(vocabulary, optimizer, given)
+            found[f"{optimizer}, {vocabulary:,} words"] = {
+                name: {"min": min(each), "median": float(np.median(each))} for name, each in times.items()
+            }
+    return {**size, "windows": found}
+
+
 OTHERS = {
+    "words": words,
     "latency": latency,
     "first": first,
     "memory": memory,

@@ -91,6 +91,18 @@ def steps(results):
     return lines + ([f"Not measured: {'; '.join(missing)}.", ""] if missing else [])
 
 
+def words(found):
+    names = list(dict.fromkeys(name for times in found["windows"].values() for name in times))
+    body = []
+    for what, times in found["windows"].items():
+        cells = [f"{micro(times[n]['min'])} / {micro(times[n]['median'])}" if n in times else "–" for n in names]
+        peers = [times[n]["min"] for n in names if n in times and n != "backproof"]
+        body.append([what, *cells, f"{min(peers) / times['backproof']['min']:.2f}" if peers else "–"])
+    size = f"{found['window']} words, vectors of {found['vector']}, {found['hidden']} tanh units, {found['classes']} classes"
+    said = f"A step on windows of {size}, minibatches of {found['batch']}; microseconds, minimum / median."
+    return ["## Words", "", said, "", *table(["optimizer, vocabulary", *names, "ratio"], body)]
+
+
 def latency(found):
     names = [*found["one"], *(name for name in found["many"] if name not in found["one"])]
     return [
@@ -236,6 +248,7 @@ def curves(results):
 
 
 SECTIONS = {
+    "words": words,
     "latency": latency,
     "first": first,
     "memory": memory,

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cmath>
+#include <initializer_list>
 
 #include "vector.hpp"
 
@@ -101,10 +102,10 @@ inline D expm1_(D x) {
 
 inline D log_(D x) {
     const D tiny = x < 0x1p-1022 ? splat(0x1p54) : splat(1.0);
-    const I i = bits(x * tiny);
-    const I k = (i - 0x3fe6a09e667f3bcd) & ~0xfffffffffffffll;           // exponent in place, so that m lies in [√½, √2)
-    const D m = real(i - k);
-    const D n = real((I)((U)(k + (2048ll << 52)) >> 52) + bits(splat(to_int))) - (to_int + 2048) - (tiny > 1 ? splat(54.0) : D{});
+    const U i = (U)bits(x * tiny);                                       // unsigned: a negative x may wrap around
+    const U k = (i - 0x3fe6a09e667f3bcdull) & ~0xfffffffffffffull;       // exponent in place, so that m lies in [√½, √2)
+    const D m = real((I)(i - k));
+    const D n = real((I)((k + (2048ull << 52)) >> 52) + bits(splat(to_int))) - (to_int + 2048) - (tiny > 1 ? splat(54.0) : D{});
     const D f = m - 1, s = f / (2 + f), z = s * s;
     D r = fma(z, splat(1.479819860511658591e-01), 1.531383769920937332e-01);
     r = fma(r, z, 1.818357216161805012e-01);

@@ -327,9 +327,7 @@ class Model:
                               state="the parameters are unchanged")
 
     def _layer_of(self):
-        system = self.network.gradient_system().system
-        layers = {e.name: e.layer for e in system}
-        return _Layers(layers)
+        return _Layers(self.network)
 
     # ------------------------------------------------------------------------------------------ training
 
@@ -563,16 +561,17 @@ class Model:
                 f"engine={self.engine.name}, {self.network.count} parameters)")
 
 
-class _Layers(dict):
-    """The layer of a value by name; a part "z1.2" belongs to the layer of "z1"."""
+class _Layers:
+    """The layer of a value by name, looked for when something failed; a part "z1.2" belongs to the layer of "z1"."""
 
-    def __missing__(self, name):
-        return None
+    def __init__(self, network):
+        self.network = network
 
     def get(self, name, default=None):
-        while name not in self and "." in name:
+        layers = {equation.name: equation.layer for equation in self.network.gradient_system().system}
+        while name not in layers and "." in name:
             name = name.rpartition(".")[0]
-        return super().get(name, default)
+        return layers.get(name, default)
 
 
 def _description(text, path):

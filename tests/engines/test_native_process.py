@@ -269,6 +269,25 @@ def test_memory_does_not_grow_over_a_thousand_fresh_networks(teams):
     assert growth(1000) < 1 << 20
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_no_object_of_the_core_outlives_the_interpreter(kept):
+    """nanobind reports what does; the control keeps one on purpose."""
+    script = """
+        import ctypes, sys
+        import numpy as np
+        from backproof import Network
+        from backproof.engines import _native
+        X, y = np.random.default_rng(0).normal(size=(64, 5)), np.arange(64) % 2
+        model = Network("5 | 4 tanh | 2 softmax", loss="cross_entropy").build(engine="native", threads=2)
+        model.fit(X, y, epochs=2, validation=(X, y))
+        model.predict(X), model.gradients(X, y)
+        if sys.argv[1:] == ["True"]:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(_native.Builder()))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(kept)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and ("leaked" in done.stderr) == kept, done.stderr
+
+
 @linux
 def test_memory_that_is_not_there_is_a_memory_error_and_the_model_goes_on():
     script = """

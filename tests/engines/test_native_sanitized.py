@@ -106,15 +106,18 @@ def test_the_native_tests_are_clean_under_address_and_undefined_behaviour_saniti
         pytest.skip("needs g++ on Linux")
     folder, tests = tmp_path / "sanitized", pathlib.Path(__file__).parents[1]
     how = ["--quiet", "--no-deps", "--no-build-isolation", "-C", "cmake.define.BP_SANITIZE=address,undefined"]
-    done = subprocess.run([sys.executable, "-m", "pip", "install", *how, "--target", folder, NATIVE.parent], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "pip", "install", *how, "--target", folder, NATIVE.parent],
+                          capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
-    library = subprocess.run(["g++", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True).stdout.strip()
+    libraries = [subprocess.run(["g++", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
+                 for name in ("libasan.so", "libstdc++.so")]             # the second, or ASan finds no __cxa_throw to stand before
     here = tests / "engines" / "test_native.py"
     script = SUITE.format(folder=str(folder), tests=str(tests), memory=f"{here}::test_memory_does_not_grow_over_fits",
                           files=[str(here), str(here.with_name("test_native_words.py"))])
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=3000, cwd=tests.parent, env={
-        **os.environ, "LD_PRELOAD": library, "ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1",
-        "PYTHONMALLOC": "malloc"})
-    said = done.stdout + done.stderr
+        **os.environ, "LD_PRELOAD": " ".join(libraries), "PYTHONMALLOC": "malloc",
+        "ASAN_OPTIONS": f"detect_leaks=0:log_path={tmp_path / 'report'}",
+        "UBSAN_OPTIONS": f"halt_on_error=1:print_stacktrace=1:log_path={tmp_path / 'report'}"})
+    said = done.stdout + done.stderr + "".join(report.read_text() for report in tmp_path.glob("report*"))
     assert "AddressSanitizer" not in said and "runtime error:" not in said, said[-6000:]
     assert done.returncode == 0 and " passed" in done.stdout, said[-6000:]

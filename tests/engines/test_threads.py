@@ -105,10 +105,10 @@ def test_the_quota_of_an_old_control_group_is_read(tmp_path):
     assert quota(tmp_path) == 2.5
 
 
-@pytest.mark.parametrize("granted, expected", [(None, 3), (0.5, 1), (1.5, 2), (2.0, 2), (64.0, 3)])
-def test_affinity_and_quota_bound_what_is_available(granted, expected, monkeypatch):
+@pytest.mark.parametrize("quota, expected", [(None, 3), (0.5, 1), (1.5, 2), (2.0, 2), (64.0, 3)])
+def test_affinity_and_quota_bound_what_is_available(quota, expected, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 5}, raising=False)
-    monkeypatch.setattr(threads, "quota", lambda: granted)
+    monkeypatch.setattr(threads, "granted", lambda: quota)
     assert available() == expected
 
 

@@ -8,6 +8,7 @@ No number of threads changes a bit of the result, so all of this is about time a
 
 import math
 import os
+from functools import cache
 from pathlib import Path
 
 from ..errors import OptionError
@@ -30,11 +31,13 @@ def quota(groups=GROUPS):
     return None if limit in ("max", "-1") else int(limit) / int(period)
 
 
+granted = cache(quota)            # read once: a file takes longer than a prediction
+
+
 def available():
     """Processors that this process may use, at least one."""
     found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    granted = quota()
-    return found if granted is None else max(1, min(found, math.ceil(granted)))
+    return found if granted() is None else max(1, min(found, math.ceil(granted())))
 
 
 def checked(threads):
