@@ -213,6 +213,28 @@ def test_the_native_engine_keeps_one_copy_of_a_table():
     assert sizes[3000] - sizes[1000] == 2000 * 3 * line
 
 
+def test_a_table_is_read_by_the_engine_once_and_again_when_it_is_another():
+    net = Network(WINDOWS, loss="cross_entropy")
+    X, y = data()
+    native, reference = (net.build(seed=1, engine=engine, dtype="float64") for engine in ("native", "reference"))
+    def same():                                                                                    # noqa: E306
+        return all(np.allclose(native.predict(X), reference.predict(X), rtol=1e-12) for _ in range(2))
+    assert same()
+    for model in (native, reference):
+        model.set_parameters(E1=model.parameters["E1"] * 2)
+    assert same()
+    for model in (native, reference):
+        model.fit(X, y, epochs=1, batch_size=5)
+    assert same()
+    program = native.program("prediction")
+    table = np.array(native.parameters["E1"])                           # writable: read at every run
+    for factor in (1, 3):
+        table *= factor
+        found = native.engine.Run(program, {**native.parameters, "E1": table, "ids": X}).outputs()["prediction"]
+        reference.set_parameters(E1=table)
+        assert np.allclose(found, reference.predict(X), rtol=1e-12)
+
+
 # ------------------------------------------------------------------------------------------------------ what is chosen
 
 def test_a_table_that_is_read_as_a_whole_is_updated_as_a_whole():
