@@ -1,11 +1,13 @@
 """Tables of vectors are updated at the rows that a step looks up: the numbers, and what they cost."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from backproof import Network, layer, square, total
+from backproof import Dense, Layer, Network, check_gradients, layer, mean, square, total
 from backproof.calculus import Index, System, Variable, one_hot
 from backproof.engines import choose
 from backproof.errors import NonFiniteError, ProgramError
@@ -252,6 +254,40 @@ def test_a_table_that_is_read_as_a_whole_is_updated_as_a_whole():
     start = model.parameters["E1"].copy()
     model.fit(X, Y, epochs=1)
     assert (model.parameters["E1"] != start).all()
+
+
+@dataclass(frozen=True)
+class Bag(Layer):
+    """A user's layer: the mean of the vectors of its ids, times their sum where ``twice``."""
+
+    size: int
+    vocabulary: int
+    units: int
+    twice: bool = False
+    padding: bool = False
+
+    reads_ids: ClassVar[bool] = True
+
+    def forward(self, scope, x):
+        v, j = scope.unit(self.vocabulary, part="vocabulary", letter="v"), scope.unit(self.units)
+        table, position = scope.parameter("E", (v, j), "table"), scope.unit_of(x)
+        vectors = total(one_hot(x, v) * table, over=v)
+        e = mean(vectors, over=position)
+        return scope.define("e", e * total(vectors, over=position) if self.twice else e, role="activation")
+
+
+@pytest.mark.parametrize("twice", [False, True])
+@pytest.mark.parametrize("padding", [False, True])
+def test_a_users_layer_of_lookups_is_updated_by_rows(padding, twice):
+    X, y = data(n=20)
+    X[3, 1] = -1 if padding else 0
+    net = Network([Bag(3, 12, 5, twice, padding), Dense(3, "softmax")], loss="cross_entropy")
+    assert check_gradients(net.build(dtype="float64"), X, y, seed=0).verdict == "pass"
+    found = [net.build(engine=engine, dtype="float64").fit(X, y, epochs=2, batch_size=7, optimizer="sgd", lazy=lazy).parameters["E1"]
+             for engine in ENGINES for lazy in (True, False)]
+    for other in found[1:]:
+        assert_agree(other, found[0], tolerance=1e-14)
+    assert net.build()._step_program({"target": "class"}, OPTIMIZERS["sgd"], None, None, False).rows
 
 
 def collected(engine, ids, source, vocabulary, dtype="float64"):
