@@ -83,7 +83,7 @@ class Torch:
         self.loss(slice(0, self.batch))
         found = {"E1": self.table.weight.grad.to_dense(), **{f"{letter}{k}": (p.T if letter == "W" else p) for k, layer in
                  ((2, self.layers[0]), (3, self.layers[2])) for letter, p in (("W", layer.weight.grad), ("b", layer.bias.grad))}}
-        return {name: np.array(array) for name, array in found.items()}
+        return {name: array.numpy() for name, array in found.items()}
 
 
 def start_of(vocabulary, vector, window, hidden, classes):
