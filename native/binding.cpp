@@ -9,8 +9,13 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <fenv.h>
 #include <time.h>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
 
+#include <atomic>
 #include <thread>
 
 #include "builder.hpp"
@@ -19,6 +24,16 @@
 namespace nb = nanobind;
 using namespace nb::literals;
 using namespace backproof;
+
+namespace {
+
+std::atomic<int> limit{0};                                            // of the threads of a run; 0: none
+
+}  // namespace
+
+// What threadpoolctl calls, as it does in every library that has threads.
+extern "C" NB_EXPORT int backproof_get_num_threads() { return limit ? limit.load() : Team::processors(); }
+extern "C" NB_EXPORT void backproof_set_num_threads(int threads) { limit = threads > 0 && threads < Team::processors() ? threads : 0; }
 
 namespace {
 
@@ -86,6 +101,7 @@ void bind_machine(nb::module_& module, const char* name) {
         .def("bad_ids", &M::bad_ids)
         .def("bytes", &M::bytes)
         .def("members", &M::members)
+        .def("step_shape", &M::step_shape)
         .def("epoch", &epoch<T>)
         .def_prop_ro("last", [](const M& m) { return m.last; });
 }
@@ -111,6 +127,15 @@ void apply(const std::string& name, Given<T> x, Taken<T> y) {
     throw std::runtime_error("there is no word '" + name + "'");
 }
 
+// How the calling thread rounds and whether it keeps subnormals: MXCSR without its flags, elsewhere the rounding mode
+unsigned floating_point_state() {
+#if defined(__SSE2__)
+    return _mm_getcsr() & ~0x3fu;
+#else
+    return static_cast<unsigned>(fegetround());
+#endif
+}
+
 }  // namespace
 
 NB_MODULE(_native, m) {
@@ -120,6 +145,8 @@ NB_MODULE(_native, m) {
         .def("value", &Builder::value)
         .def("instruction", &Builder::instruction)
         .def("operand", &Builder::operand)
+        .def("descending", &Builder::descending)
+        .def("start", &Builder::start)
         .def("part", &Builder::part)
         .def("word", &Builder::word)
         .def("argument", &Builder::argument)
@@ -173,6 +200,14 @@ NB_MODULE(_native, m) {
         return all;
     });
     m.def("processors", &Team::processors);
+    m.def("limit", [] { return limit.load(); });
+    m.def("floating_point_states", [](int threads) {                  // of the members of a team
+        const int members = Team::begin(threads);
+        std::vector<unsigned> found(static_cast<std::size_t>(members));
+        Team::run(members, [&](int member) { found[static_cast<std::size_t>(member)] = floating_point_state(); });
+        if (members > 1) Team::end();
+        return found;
+    });
     m.attr("FIRST") = FIRST;
     m.attr("LAST") = LAST;
 }

@@ -34,6 +34,13 @@ class Builder {
         Instruction& i = list().back();
         (factor ? i.factors : i.operands).push_back({value, labels, offsets});
     }
+    void descending() { list().back().descending = true; }
+    void start(int value, const std::vector<int>& labels, const std::vector<long>& offsets) {
+        check(value, program_.values.size());
+        if (labels.size() != program_.values[value].axes.size() || offsets.size() != labels.size())
+            throw std::runtime_error(program_.values[value].name + " is given another number of labels than it has axes");
+        list().back().start.push_back({value, labels, offsets});
+    }
     void part(int index) { list().back().parts.push_back(index); }
     void word(const std::string& name) { list().back().words.push_back({name, {}}); }
     void argument(const std::string& kind, int at, double number) {

@@ -39,6 +39,7 @@ struct Product {
     long first;                        // gradient: the first row's lane; rows count from its panel
     long outer, inner, last;           // runs of k, their length, the length of the last
     long a_outer, b_outer, a_panel, b_panel, c_panel;
+    bool begun;                        // c holds what the chains go on from
 };
 
 template <class T>

@@ -46,7 +46,7 @@ struct Domain {
 // An operand over a domain. The element at x lies at base + step t + sum over d of x[d] stride[d]; the label on the
 // panelled axis counts by panels and lanes instead.
 struct View {
-    enum Mode { constant, direct, splat, element } mode = element;
+    enum Mode { constant, direct, splat, element, chained } mode = element;      // chained: a block of the chain's result `base`
     Space space = ARENA;
     long base = 0, step = 0, panel = 0, shift = 0, width = 0;     // width: the panelled axis' extent
     long stride[most] = {};

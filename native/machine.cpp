@@ -199,6 +199,16 @@ std::string Machine<T>::first_not_finite() const {
     return "";
 }
 
+template <class T>
+std::tuple<long, long, long> Machine<T>::step_shape() const {
+    long links = 0, barriers = 0;
+    for (const Node<T>& n : plan_->step) {
+        links += static_cast<long>(n.chain.size());
+        barriers += n.barrier;
+    }
+    return {static_cast<long>(plan_->step.size()), links, barriers};
+}
+
 // ---------------------------------------------------------------------------------------------- running
 
 template <class T>

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "blocks.hpp"
@@ -43,6 +44,12 @@ struct Epoch {
     void* asked;
 };
 
+struct Stretch {                                 // steps by a team of one size
+    int members;
+    long steps;
+    bool trial;                                  // to find out how fast that size is
+};
+
 template <class T>
 class Machine {
   public:
@@ -62,6 +69,7 @@ class Machine {
     Done last;                                   // of the last epoch, also when an interrupt ended it
     long bytes() const;
     int members() const { return members_; }
+    std::tuple<long, long, long> step_shape() const;             // of a training step: nodes, links of their chains, barriers
 
   private:
     struct Buffer {                                              // 64-byte aligned, zeroed
@@ -84,7 +92,6 @@ class Machine {
     int bad_ids_ = -1;
     double together_ = 0, alone_ = 0;                            // seconds a step, as last measured
     long since_trial_ = 0;
-    bool tried_together_ = false;
 
     std::vector<long> lengths(const std::map<std::string, long>& extents) const;
     void choose(std::vector<long> lengths, int members = 0);     // 0: as many as are worth it
@@ -95,7 +102,8 @@ class Machine {
     void gather_one(const Value& value, const Layout& l, const Source& s, const std::int64_t* rows, long low, long high);
     void draw(const Epoch& e, const std::int64_t* rows, long low, long high);
     void train(const Epoch& e, Done& done, int member, int members, long first, long behind, Barrier& barrier, struct Shared& shared);
-    void stretch(const Epoch& e, Done& done, int wanted, long first, long behind, struct Shared& shared);
+    void stretch(const Epoch& e, Done& done, int wanted, long first, long behind, bool trial, struct Shared& shared);
+    Stretch next_stretch(int team);
     void put(int member, int members);                           // the new rows into their tables
     T* space(Space s) const;
     const T* place(const Layout& l) const;

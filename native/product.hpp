@@ -1,6 +1,6 @@
 // The microkernel: R rows by P panels of c = sum over k of a[r,k] b[k,·], held in registers.
 //
-// Every element of c is one chain of fused multiply-adds in ascending k, whatever the tile: the same bits for any split.
+// Every element of c is one chain of fused multiply-adds in the order of k, whatever the tile: the same bits for any split.
 #pragma once
 
 #include "kernels.hpp"
@@ -31,7 +31,8 @@ void tile(const Product<T>& g, const T* a, T* c) {
 #pragma GCC unroll 8
         for (int p = 0; p < P; p++)
 #pragma GCC unroll 8
-            for (int v = 0; v < V<T>; v++) sum[r][p][v] = Vec<T>{};
+            for (int v = 0; v < V<T>; v++)
+                sum[r][p][v] = g.begun ? load(c + r * W<T> + p * g.c_panel + v * lanes<T>) : Vec<T>{};
     const T* b = g.b;
     for (long o = 0; o < g.outer; o++, a += g.a_outer, b += g.b_outer) {
         const long count = o + 1 < g.outer ? g.inner : g.last;

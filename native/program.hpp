@@ -43,6 +43,8 @@ struct Instruction {
     std::vector<Call> words;
     std::vector<Instruction> body;
     std::vector<int> parts;                      // join: each operand's own index
+    bool descending = false;                     // a sum over time that begins at the last step
+    std::vector<Operand> start;                  // what a sum goes on from; empty: 0
 };
 
 struct RowsOf {                                  // a table's rows that a step replaces, at the places of the ids

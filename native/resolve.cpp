@@ -28,8 +28,7 @@ class Resolver {
         for (auto* list : {&plan_->main, &plan_->update})
             for (Node<T>& n : *list) finish(n, -1);
         for (Node<T>& n : plan_->twins) finish(n, -1);
-        place_barriers();
-        plan_->scratch = scratch_ + 6 * 512;
+        arrange(bound_, *plan_, members_);
     }
     std::unique_ptr<Plan<T>> take() { return std::move(plan_); }
 
@@ -43,7 +42,6 @@ class Resolver {
     std::set<int> twins_used_;                       // parameters
     std::map<int, Layout> made_twins_;               // of values, by value
     std::set<int> written_in_loop_;
-    long scratch_ = 0;
 
     // ------------------------------------------------------------------------------------------ layouts
 
@@ -105,6 +103,7 @@ class Resolver {
         else throw std::runtime_error("the native engine has no instruction '" + i.op + "'");
         if (n.op == MAP || n.op == DENSE)
             for (const Operand& o : i.operands) n.in.push_back(view(o, n.domain, loop));
+        for (const Operand& o : i.start) n.start = view(o, n.domain, loop);
         to.push_back(std::move(n));
     }
 
@@ -187,6 +186,7 @@ class Resolver {
 
     void reduce(const Instruction& i, Node<T>& n, int loop) {
         n.op = REDUCE;
+        n.descending = i.descending;
         n.how = i.how == "sum" ? SUM : i.how == "max" ? LARGEST : LOGSUMEXP;
         for (const Operand& o : i.operands) extend(n, o, loop);
         std::vector<int> lanes(n.domain.count, 0), rows(n.domain.count, 0);
@@ -200,8 +200,9 @@ class Resolver {
         }
         n.domain.column = n.domain.count ? static_cast<int>(std::max_element(lanes.begin(), lanes.end()) - lanes.begin()) : -1;
         n.domain.inner = -1;
+        sum_over_time(n);
         for (int d = 0; d < n.domain.count; d++)
-            if (d != n.domain.column && (n.domain.inner < 0 || rows[d] >= rows[n.domain.inner])) n.domain.inner = d;
+            if (d != n.domain.column && !(n.descending && d == n.time) && (n.domain.inner < 0 || rows[d] >= rows[n.domain.inner])) n.domain.inner = d;
         for (const Operand& o : i.operands) n.in.push_back(view(o, n.domain, loop));
         Operand out{i.out, {}, {}};
         for (int axis : program_.values[i.out].axes) {
@@ -212,10 +213,16 @@ class Resolver {
         n.find_outers();
     }
 
+    void sum_over_time(Node<T>& n) const {
+        for (int d = n.kept; d < n.domain.count; d++)
+            if (program_.indices[n.domain.label[d]].kind == "time") n.time = d;
+    }
+
     // ------------------------------------------------------------------------------------------ dense
 
     void dense(const Instruction& i, Node<T>& n, int loop, Nodes& to) {
         n.op = DENSE;
+        n.descending = i.descending;
         Operand a = i.factors[0], b = i.factors[1];
         const int column = n.domain.column >= 0 ? n.domain.label[n.domain.column] : -1;
         const auto has = [](const Operand& o, int label) {
@@ -223,6 +230,7 @@ class Resolver {
         };
         if (has(a, column) && !has(b, column)) std::swap(a, b);
         for (const Operand* o : {&a, &b}) extend(n, *o, loop);
+        sum_over_time(n);
         n.work = 1;
         for (int d = 0; d < n.domain.count; d++) n.work *= static_cast<double>(n.domain.extent[d]);
         n.a = view(a, n.domain, loop);
@@ -290,6 +298,7 @@ class Resolver {
         for (int k = n.kept; k < d.count; k++) summed.push_back(k);
         const auto both = [&](int k) { return n.a.stride[k] && n.b.stride[k]; };
         if (summed.size() == 1 && n.a.panelled == summed[0]) {
+            if (summed[0] == n.time) return;                         // a chain over time is a gradient's, or runs element by element
             const int s = summed[0];
             if (n.a.shift % W<T> || n.b.stride[s] != W<T>) return;
             if (d.inner >= 0 && n.a.stride[d.inner] != W<T> && d.extent[d.inner] > 1) return;
@@ -303,12 +312,25 @@ class Resolver {
             const int s = summed.back(), t = summed.size() == 2 ? summed[0] : -1;
             int run = s, outer = t;
             if (t >= 0 && n.a.stride[t] == W<T> && n.a.stride[s] != W<T>) std::swap(run, outer);
+            if (run == n.time && n.descending && outer >= 0) return;
             if (n.a.stride[run] != W<T> || n.b.stride[run] != W<T> || (outer >= 0 && !both(outer))) return;
             n.run = n.run_last = d.extent[run];
             if (outer >= 0) {
                 n.run_outer = d.extent[outer];
                 n.a_outer = n.a.stride[outer];
                 n.b_outer = n.b.stride[outer];
+            }
+            if (n.descending && outer < 0) {                         // time alone: runs of one
+                n.run = n.run_last = 1;
+                n.run_outer = d.extent[run];
+                n.a_outer = n.b_outer = W<T>;
+            }
+            if (n.descending) {
+                n.a_first = (n.run_outer - 1) * n.a_outer;
+                n.b_first = (n.run_outer - 1) * n.b_outer;
+                n.a_outer = -n.a_outer;
+                n.b_outer = -n.b_outer;
+            } else if (outer >= 0) {
                 if (n.a_outer == n.run * W<T> && n.b_outer == n.a_outer) {
                     n.run = n.run_last = n.run * n.run_outer;
                     n.run_outer = 1;
@@ -333,6 +355,8 @@ class Resolver {
             if (n.looked < 0) throw std::runtime_error("the result of a " + i.op + " lacks the index");
             for (const Operand& o : i.operands) extend(n, o, loop);
             if (n.op == SCATTER) {
+                n.descending = i.descending;
+                sum_over_time(n);
                 for (int label : ids.labels) {
                     const int d = n.domain.find(label);
                     if (d >= 0 && d < n.kept) throw std::runtime_error("a scatter that keeps the samples apart");
@@ -395,7 +419,7 @@ class Resolver {
         };
         for (const View& v : n.in)
             if (!fits(v)) return false;
-        return fits(n.a) && fits(n.b);
+        return fits(n.a) && fits(n.b) && fits(n.start);
     }
 
     void finish(Node<T>& n, int loop) {
@@ -422,7 +446,6 @@ class Resolver {
             if (n.op == REDUCE && n.kept == 1 && n.domain.column != 0) n.split = ALONE;
         }
         if (n.split == ALONE) n.split_label = -1;
-        if (n.words) scratch_ = std::max<long>(scratch_, (n.words->slots + static_cast<long>(n.in.size()) + 2) * 512);
         if (loop < 0) {
             merge_rows(n);
             plan_->work += n.work;
@@ -444,65 +467,6 @@ class Resolver {
         if (n.op == DENSE && !(even(n.a) && n.b.stride[i] == 0 && n.b.stride[o] == 0)) return;
         d.extent[i] *= d.extent[o];
         d.extent[o] = 1;
-    }
-
-    // ------------------------------------------------------------------------------------------ barriers
-
-    struct Written {
-        Split split;
-        int rank;
-        long unit;
-    };
-
-    long unit_of(const Node<T>& n) const { return n.split == OUTPUT ? output_unit(n, members_) : 0; }
-
-    void reads_of(const Node<T>& n, std::vector<std::pair<const Node<T>*, const View*>>& to) const {
-        for (const Node<T>& m : n.body) reads_of(m, to);
-        for (const View& v : n.in) to.push_back({&n, &v});
-        for (const View* v : {&n.a, &n.b})
-            if (v->value >= 0) to.push_back({&n, v});
-    }
-
-    // does the reader find what it needs in what it wrote itself?
-    bool own(const Node<T>& reader, const View& v, const Written& w) const {
-        if (w.split == ALONE) return reader.split == ALONE;
-        if (w.split == SAMPLES) return reader.split == SAMPLES;
-        if (reader.split != OUTPUT || unit_of(reader) != w.unit) return false;
-        const Layout& l = plan_->layouts[v.value];
-        if (l.rank != static_cast<int>(program_.values[reader.writes].axes.size())) return false;
-        if (reader.domain.extent[0] != l.extent[0]) return false;
-        if (reader.op == TWIN) return true;
-        return l.rank == 1 ? v.panelled == 0 && v.shift == 0 : v.stride[0] == l.stride[0] && l.stride[0] != 0 && v.base == l.offset;
-    }
-
-    void place_barriers() {
-        std::map<int, Written> written;                              // since the last barrier
-        for (std::size_t v = 0; v < program_.values.size(); v++) {   // minibatches are gathered by those who own the samples
-            const Value& value = program_.values[v];
-            const bool samples = std::any_of(value.axes.begin(), value.axes.end(),
-                                             [&](int i) { return program_.indices[i].kind == "sample"; });
-            if (value.storage == "input" || value.storage == "scalar")
-                written[static_cast<int>(v)] = {samples ? SAMPLES : ALONE, static_cast<int>(value.axes.size()), 0};
-        }
-        for (auto* list : {&plan_->main, &plan_->update})
-            for (Node<T>& n : *list) {
-                std::vector<std::pair<const Node<T>*, const View*>> reads;
-                reads_of(n, reads);
-                for (auto [reader, v] : reads) {
-                    const auto w = written.find(v->value);
-                    if (w != written.end() && !own(*reader, *v, w->second)) n.barrier = true;
-                }
-                if (n.barrier) written.clear();
-                note(n, written);
-            }
-    }
-
-    void note(const Node<T>& n, std::map<int, Written>& written) const {
-        for (const Node<T>& m : n.body) note(m, written);
-        if (n.op == LOOP) return;
-        const Written w{n.split, static_cast<int>(program_.values[n.writes].axes.size()), unit_of(n)};
-        const auto [place, fresh] = written.try_emplace(n.writes, w);
-        if (!fresh && place->second.split != w.split) place->second = {OUTPUT, -1, -1};       // pieces of several: nobody's own
     }
 };
 

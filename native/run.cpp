@@ -35,7 +35,8 @@ void run_dense(const Node<T>& n, Context<T>& c) {
     g.a_outer = n.a_outer, g.b_outer = n.b_outer;
     g.b_panel = n.b.panel;
     g.a_panel = n.a.panel;
-    const bool in_place = n.words->plain && n.out.mode == View::direct && !n.check;
+    g.begun = n.start.value >= 0;
+    const bool in_place = n.words->plain && n.out.mode == View::direct && !n.check && n.chain.empty() && !g.begun;
     odometer(n.outer, n.outers, r, k.x, [&] {
         const T* a = c.base[n.a.space] + n.a.base + c.t * n.a.step;
         const T* b = c.base[n.b.space] + n.b.base + c.t * n.b.step;
@@ -43,6 +44,8 @@ void run_dense(const Node<T>& n, Context<T>& c) {
             a += k.x[n.outer[j]] * n.a.stride[n.outer[j]];
             b += k.x[n.outer[j]] * n.b.stride[n.outer[j]];
         }
+        a += n.a_first;
+        b += n.b_first;
         if (n.form == FORWARD) a += n.a.shift / W<T> * n.a.panel;
         const long low = r.low[d.column] / W<T>, high = (r.high[d.column] + W<T> - 1) / W<T>;
         for (long p = low; p < high; p += g.panels) {
@@ -67,6 +70,12 @@ void run_dense(const Node<T>& n, Context<T>& c) {
                     k.x[d.column] += W<T>;
                     k.to = std::min(W<T>, d.extent[d.column] - k.x[d.column]);
                     if (!whole<T>(n.out, d, k)) g.c = acc, g.c_panel = 512;
+                }
+                for (long q = 0; g.begun && q < g.panels; q++) {
+                    k.x[d.column] = (p + q) * W<T>;
+                    k.to = std::min(W<T>, d.extent[d.column] - k.x[d.column]);
+                    const Rows<T> from = operand(n.start, n, k, scratch, c);
+                    for (long j = 0; j < k.rows; j++) std::copy(from.at + j * from.stride, from.at + j * from.stride + W<T>, acc + q * 512 + j * W<T>);
                 }
                 (n.form == FORWARD ? kernel.forward : kernel.gradient)(g);
                 if (g.c != acc) return;
@@ -100,7 +109,7 @@ void run_dense_any(const Node<T>& n, Context<T>& c) {
                     for (long lane = k.from; lane < k.to; lane++) {
                         if (d.inner >= 0) x[d.inner] = k.x[d.inner] + row;
                         if (d.column >= 0) x[d.column] = k.x[d.column] + lane;
-                        T sum = 0;
+                        T sum = n.start.value < 0 ? T(0) : c.base[n.start.space][at<T>(n.start, d, x, c.t)];
                         odometer(summed, count, r, x, [&] { sum += a[at<T>(n.a, d, x, c.t)] * b[at<T>(n.b, d, x, c.t)]; });
                         acc[row * W<T> + lane] = sum;
                     }
@@ -152,6 +161,7 @@ class Reduction {
         if (n_.how != LOGSUMEXP) {
             sweep(n_.how == LARGEST, nullptr, rows);
             if (lanes_summed_) across(rows, n_.how == LARGEST);
+            if (lanes_summed_ && n_.start.value >= 0) begin_or_join(rows, true);
             return give(acc_, rows);
         }
         sweep(true, nullptr, rows);
@@ -166,6 +176,7 @@ class Reduction {
 
     void sweep(bool largest, const T* top, long rows) {
         std::fill_n(acc_, rows * W<T>, largest ? -static_cast<T>(__builtin_inf()) : T(0));
+        if (!lanes_summed_ && n_.start.value >= 0) begin_or_join(rows, false);
         Block b = k_;
         odometer(over_, overs_, range_, b.x, [&] {
             const auto inside = [&] {
@@ -176,6 +187,19 @@ class Reduction {
             if (rows_summed_) row_blocks<T>(n_.domain.inner, range_, b, inside);
             else inside();
         });
+    }
+
+    // what the chain goes on from, put into acc_, or joined to it where lanes were summed
+    void begin_or_join(long rows, bool join) {
+        Block b = k_;
+        b.rows = rows;
+        const Rows<T> from = operand(n_.start, n_, b, scratch_, c_);
+        for (long r = 0; r < rows; r++)
+            for (long lane = 0; lane < W<T>; lane++) {
+                const T x = from.at[r * from.stride + (lanes_summed_ ? 0 : lane)];
+                T& y = acc_[r * W<T> + lane];
+                y = !join ? x : n_.how != LARGEST ? x + y : (x > y) | (x != x) ? x : y;
+            }
     }
 
     void part(const Block& b, bool largest, const T* top) {
@@ -196,18 +220,14 @@ class Reduction {
         else (largest ? kernel_.each_max : kernel_.each_sum)(acc_, x, b.rows);
     }
 
-    // one number of every row's lanes, in all of its lanes
+    // one number of every row's lanes, in all of its lanes: W rows at a time stand upright and are folded as rows are
     void across(long rows, bool largest) {
-        for (long r = 0; r < rows; r++) {
-            T* row = acc_ + r * W<T>;
-            T lane[W<T>];
-            std::copy(row, row + W<T>, lane);
-            for (long half = W<T> / 2; half > 0; half /= 2)
-                for (long j = 0; j < half; j++) {
-                    const T a = lane[j], b = lane[j + half];
-                    lane[j] = largest ? ((a > b) | (a != a) ? a : b) : a + b;
-                }
-            std::fill_n(row, W<T>, lane[0]);
+        alignas(64) T upright[W<T> * W<T>], all[W<T>];
+        for (long first = 0; first < rows; first += W<T>) {
+            kernel_.transpose(upright, W<T>, acc_ + first * W<T>, W<T>);
+            std::copy_n(upright, W<T>, all);
+            (largest ? kernel_.fold_max : kernel_.fold_sum)(all, upright + W<T>, W<T> - 1);
+            for (long r = first; r < std::min(rows, first + W<T>); r++) std::fill_n(acc_ + r * W<T>, W<T>, all[r - first]);
         }
     }
 
@@ -228,8 +248,11 @@ class Reduction {
             return;
         }
         if (n_.check && !block_finite<T>(kernel_, k, {rows, W<T>})) c_.finite = false;
-        if (T* to = n_.out.mode == View::constant ? nullptr : destination(n_, k, c_)) std::copy(rows, rows + count * W<T>, to);
-        else put(n_, k, rows, c_);
+        if (n_.stored) {
+            if (T* to = n_.out.mode == View::constant ? nullptr : destination(n_, k, c_)) std::copy(rows, rows + count * W<T>, to);
+            else put(n_, k, rows, c_);
+        }
+        if (!n_.chain.empty()) go_on(n_, k, rows, scratch_ + n_.room(), kernel_, c_);
     }
 };
 
@@ -246,7 +269,9 @@ void run_scatter(const Node<T>& n, Context<T>& c) {
     int labels[most], count = 0;
     long x[most] = {};
     for (int e = 0; e < n.kept; e++) labels[count++] = e;
-    odometer(labels, count, r, x, [&] { out[at<T>(n.out, d, x, c.t)] = 0; });
+    odometer(labels, count, r, x, [&] {
+        out[at<T>(n.out, d, x, c.t)] = n.start.value < 0 ? T(0) : c.base[n.start.space][at<T>(n.start, d, x, c.t)];
+    });
     count = 0;
     for (int e = n.kept; e < d.count; e++) labels[count++] = e;              // the places, ascending
     int rest[most], rests = 0;
@@ -283,24 +308,14 @@ void run_onehot(const Node<T>& n, Context<T>& c) {
 // y[j,i] = x[i,j]
 template <class T>
 void run_twin(const Node<T>& n, Context<T>& c) {
-    const Kernels<T>& kernel = kernels<T>();
     const Range r = range_of(n, c);
-    const long rows = r.high[0], columns = n.domain.extent[1];
     const T* from = c.base[n.a.space] + n.a.base;
-    T* to = c.base[n.out.space] + n.out.base;
-    for (long j = 0; j < columns; j += W<T>)
-        for (long i = r.low[0]; i < rows;) {
-            const long height = std::min(rows, (i / W<T> + 1) * W<T>) - i, width = std::min(W<T>, columns - j);
-            const T* source = from + j / W<T> * n.a.panel + i * W<T>;
-            T* target = to + i / W<T> * n.out.panel + j * W<T> + i % W<T>;
-            if (height == W<T> && width == W<T>) {
-                kernel.transpose(target, W<T>, source, W<T>);
-            } else {
-                for (long q = 0; q < width; q++)
-                    for (long p = 0; p < height; p++) target[q * W<T> + p] = source[p * W<T> + q];
-            }
-            i += height;
-        }
+    Block k;
+    panels<T>(1, r, k, [&] {
+        row_blocks<T>(0, r, k, [&] {
+            turn_block(n, k, from + k.x[1] / W<T> * n.a.panel + k.x[0] * W<T>, W<T>, kernels<T>(), c);
+        });
+    });
 }
 
 template <class T>

@@ -18,7 +18,7 @@ _HOMES = {
     ".networks": ["Activation", "Bidirectional", "Channels", "Dense", "Dropout", "Embedding", "GRU", "LSTM", "Last", "Layer",
                   "LayerNorm", "MaxPool", "MeanPool", "RNN", "Cell", "Recurrent", "Window", "cell", "layer", "loss"],
     ".calculus": ["elementwise", "select", "total", "mean", "square", "exp", "log", "sqrt", "abs", "maximum", "minimum",
-                  "sigmoid", "tanh", "relu", "softplus", "erf", "step", "sign", "logsumexp", "largest"],
+                  "sigmoid", "tanh", "relu", "softplus", "erf", "normal_cdf", "step", "sign", "logsumexp", "largest"],
     ".data.corruption": ["Corruption"],
     ".train": ["optimizer"],
     ".show.trace": ["Recorder"],

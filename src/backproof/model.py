@@ -5,6 +5,9 @@ Gives   predictions, losses, gradients by parameter name, error signals per samp
 """
 
 import json
+from dataclasses import replace
+from functools import wraps
+from threading import Lock
 from types import MappingProxyType
 from zlib import crc32
 
@@ -18,22 +21,39 @@ from .data.sequences import unpad
 from .engines import choose, reference
 from .engines.generator import initial_values
 from .engines.reference import storage_order
-from .errors import DataError, DtypeError, ModelFileError, NonFiniteError, OptionError, ShapeError
+from .engines.threads import checked
+from .errors import DataError, DtypeError, EngineError, ModelFileError, NonFiniteError, OptionError, ShapeError
 from .lower import lower
 from .network import Network
 from .train import OPTIMIZERS, History, Options, train
 from .train.files import load_tensors, save_tensors
 from .train.lbfgs import minimise
 from .train.checkpoints import identity
+from .train.forms import predicted, run_of, session_of, truncated_gradients
 from .train.links import Links
 from .train.loop import check_number, new_progress
 from .train.optimizers import Optimizer, update_equations
+from .train.segments import BUDGET
 from .train.stopping import Patience
 
 __all__ = ["Model"]
 
 FORMAT = "backproof-model/1"
 CHUNK = 4096                    # samples that are predicted at once: memory stays bounded
+
+
+def _one_at_a_time(method):
+    """Two fits of one model at once would mix their parameters: the second is refused, and so is one from within a callback."""
+    @wraps(method)
+    def alone(self, *args, **kwargs):
+        if not self._alone.acquire(blocking=False):
+            raise EngineError("this model is training already", fix="wait for the other fit, or give every thread a model of its own: "
+                              "network.build(seed=…)", state="the other fit goes on")
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            self._alone.release()
+    return alone
 
 
 class Model:
@@ -52,7 +72,8 @@ class Model:
     """
 
     def __init__(self, network, *, seed=0, engine=None, dtype="float32", threads=None, parameters=None, initial=None):
-        self.network, self.seed, self.threads = network, _seed(seed), threads
+        self.network, self.seed, self.threads = network, _seed(seed), checked(threads)
+        self._alone = Lock()                # held while it trains
         try:
             self.dtype = np.dtype(dtype)
         except TypeError:
@@ -126,7 +147,7 @@ class Model:
         return self._programs[key]
 
     def _run(self, program, feeds):
-        return self.engine.Run(program, {**self._arrays, **feeds}, self.dtype)
+        return self.engine.Run(program, {**self._arrays, **feeds}, self.dtype, self.threads)
 
     # ------------------------------------------------------------------------------------------ data at the door
 
@@ -151,9 +172,10 @@ class Model:
         program = self.program("prediction", **fed.how)
         parts = []
         for start in range(0, fed.n, CHUNK):
-            chunk = {name: array[start:start + CHUNK] for name, array in fed.arrays.items()}
-            run = self._run(program, self._store(program, chunk))
-            part = _sample_first(program.outputs["prediction"].labels, run.outputs()["prediction"])
+            chunk = replace(fed, arrays={name: array[start:start + CHUNK] for name, array in fed.arrays.items()},
+                            n=min(CHUNK, fed.n - start))
+            run, values = predicted(self, program, chunk)
+            part = _sample_first(program.outputs["prediction"].labels, values)
             if not np.isfinite(part).all():
                 raise self._not_finite(run, "prediction", start)
             parts.append(part)
@@ -176,8 +198,7 @@ class Model:
 
     def _scalar(self, name, X, y, sample_weight):
         fed = self._feeds(X, y, sample_weight)
-        program = self.program(name, **fed.how)
-        run = self._run(program, self._store(program, fed.arrays))
+        run = run_of(self, self.program(name, **fed.how), fed)
         value = float(run.outputs()[name])
         if not np.isfinite(value):
             raise self._not_finite(run, name)
@@ -190,13 +211,31 @@ class Model:
     def objective_and_gradients(self, X, y, sample_weight=None):
         """(J, {parameter: ∂J/∂θ}) from one run."""
         fed = self._feeds(X, y, sample_weight)
-        program = self.program("J", gradients=True, **fed.how)
-        run = self._run(program, self._store(program, fed.arrays))
+        run = run_of(self, self.program("J", gradients=True, **fed.how), fed)
         gradients = run.gradients()
         value = float(run.outputs()["J"])
         if not (np.isfinite(value) and all(np.isfinite(g).all() for g in gradients.values())):
             raise self._not_finite(run, "J")
         return value, gradients
+
+    def truncated_gradients(self, X, y, sample_weight=None, *, truncation_length=None, truncation_lag=None, xi=None,
+                            memory_budget=BUDGET):
+        """The gradients with a truncated adjoint, by parameter name: what ``fit`` steps along with the same option.
+
+        Parameters  truncation_length  the adjoint is cut every so many steps
+                    truncation_lag     the loss of every step reaches back exactly so many steps
+                    xi                 the factors ξ_t of the links t − 1 → t themselves, shape (t,)
+
+        >>> import numpy as np
+        >>> from backproof import Network
+        >>> model = Network("1 | rnn 2 | 1").build(seed=0, dtype="float64")
+        >>> X, y = np.ones((1, 5, 1)), np.zeros((1, 5, 1))
+        >>> full, cut = model.gradients(X, y), model.truncated_gradients(X, y, truncation_length=1)
+        >>> bool((full["W2"] == cut["W2"]).all()), bool((full["U1"] == cut["U1"]).any())
+        (True, False)
+        """
+        fed = self._feeds(X, y, sample_weight)
+        return truncated_gradients(self, fed, truncation_length, truncation_lag, xi, memory_budget)
 
     def objective_function(self, X, y, sample_weight=None):
         """J as a function of the parameters, {name: array} -> J, by the reference engine in their dtype (complex ones too).
@@ -237,15 +276,29 @@ class Model:
         found = self._run(program, self._store(program, fed.arrays)).outputs()
         return {name: _sample_first(program.outputs[name].labels, found[name]) for name in program.outputs}
 
-    def trace(self, X, y=None, sample_weight=None, **about):
+    def trace(self, X, y=None, sample_weight=None, truncation_length=None, **about):
         """Every number of a run on these samples, for reading and for the page: a Trace (.values, .to_html(path)).
 
+        ``truncation_length``: the adjoint is cut every so many steps, as ``fit`` does with the same option.
         ``about``: feature_names, class_names, learning_rate (of the update that the page shows), title, rows.
         """
         from .show.trace import NEWEST, Recording, Snapshot, Trace      # typesetting loads only when asked for
-        recording = Recording(self, X, y, sample_weight)
+        recording = Recording(self, X, y, sample_weight, truncation_length)
         snapshot = Snapshot(self.history.records[-1]["epoch"] + 1 if self.history.records else NEWEST, recording(self._arrays))
         return Trace.of(recording, [snapshot], **{"feature_names": self.feature_names, **about})
+
+    def horizon(self, X, y, sample_weight=None, seed=0):
+        """How far back in time the error signal reaches on these sequences, why, and what a truncation would cut off: a Horizon.
+
+        >>> import numpy as np
+        >>> from backproof import Network
+        >>> model = Network("1 | rnn 3 | 1").build(seed=0, dtype="float64")
+        >>> found = model.horizon(np.ones((2, 30, 1)), np.zeros((2, 30, 1)))
+        >>> found.steps, len(found.curve), [length for length, share, cosine in found.bias][:3]
+        (30, 30, [1, 2, 3])
+        """
+        from .show.horizon import measure_horizon      # typesetting loads only when asked for
+        return measure_horizon(self, X, y, sample_weight, seed)
 
     def report(self, X, y=None, **about):
         """What training came to: curves, errors, the health of the error signal with causes and mends: a Report.
@@ -272,8 +325,8 @@ class Model:
 
     def fit(self, X, y=None, *, epochs=10, batch_size=64, optimizer="adam", learning_rate=1e-3, validation=None, sample_weight=None,
             schedule="constant", warm_up=0, patience=None, improvement=0.0, shuffle=True, clip_norm=None, clip_value=None,
-            decay_biases=False, truncation_length=None, continue_probability=None, callbacks=(), continued=False,
-            checkpoints=None, lazy=True):
+            decay_biases=False, truncation_length=None, continue_probability=None, stateful=False, truncation_lag=None,
+            memory_budget=BUDGET, bucketing=False, callbacks=(), continued=False, checkpoints=None, lazy=True):
         """Train on (X, y) and return the model; ``history`` holds the record.
 
         Parameters  X              samples, or for a pairwise loss pairs (n, 2, …), or a Corruption that draws them anew each epoch
@@ -282,6 +335,12 @@ class Model:
                     schedule       constant, step, cosine, one_cycle, inverse_scaling, plateau, or f(step, total)
                     truncation_length     the adjoint is cut every so many steps (recurrent networks); None: full
                     continue_probability  the adjoint passes each link with probability π, scaled by 1/π: unbiased
+                    stateful       the state is carried from segment to segment of truncation_length steps, with an update for
+                                   each; it begins anew with every sequence (a row of X) and every epoch
+                    truncation_lag  the loss of every step reaches back exactly so many steps
+                    memory_budget  bytes that a run of whole sequences may take; above, it goes in segments, forward from border to
+                                   border and back again: full gradients keep every bit
+                    bucketing      minibatches of sequences of near lengths, cut to their longest: other minibatches, same epoch
                     continued      go on with the optimizer's state and the count of epochs of the last fit
                     checkpoints    a Checkpoints folder that is written while training; what it holds is continued
                     lazy           a step updates the rows of tables of vectors that it looks up; all others keep value and
@@ -295,9 +354,14 @@ class Model:
         for callback in callbacks:
             if hasattr(callback, "begin"):
                 callback.begin(self, X, y)
-        options = Options(epochs, batch_size, learning_rate, schedule, warm_up, patience, improvement, shuffle, clip_norm, clip_value)
+        options = Options(epochs, batch_size, learning_rate, schedule, warm_up, patience, improvement, shuffle, clip_norm, clip_value,
+                          bool(bucketing))
+        if bucketing and (not self.network.sequence or optimizer == "lbfgs"):
+            raise OptionError("bucketing sorts minibatches by the length of their sequences, and here are "
+                              f"{'no minibatches' if self.network.sequence else 'no sequences'}", fix="bucketing=False")
         fed = self._feeds(X, y, sample_weight)
-        links = Links.of(self.network, truncation_length, continue_probability, fed, self.seed)
+        check_number("memory_budget", memory_budget, 0, open_low=True)
+        links = Links.of(self.network, truncation_length, continue_probability, fed, self.seed, stateful, truncation_lag)
         validate = self._validation(validation)
         rows = np.flatnonzero(fed.arrays["w"] > 0) if "w" in fed.arrays else None
         sampled, about = None, (truncation_length, continue_probability)
@@ -310,24 +374,28 @@ class Model:
             if sampled:
                 raise OptionError("lbfgs needs the same objective at every call, and a Corruption draws pairs anew",
                                   fix=f"fit(X.pairs(seed={self.seed})), or optimizer='adam'")
+            if links.how or links.length is not None:
+                raise OptionError("lbfgs needs the gradient of its objective, and a truncated one is not",
+                                  fix="optimizer='adam', or full gradients")
             return self._fit_lbfgs(fed, options, validate, callbacks, continued)
         about = about if lazy else (*about, "whole tables")
         if rows is not None:
             fed.arrays["w"] = (fed.arrays["w"] * (len(rows) / fed.n)).astype(self.dtype)     # mean 1 over the rows that are there
         return self.train(fed, _optimizer(optimizer), options, rows=rows, validate=validate, callbacks=callbacks, links=links,
-                          about=about,
+                          about=(*about, *links.about(memory_budget)), memory_budget=memory_budget,
                           continued=continued, decay_biases=decay_biases, checkpoints=checkpoints, sampled=sampled, lazy=lazy)
 
+    @_one_at_a_time
     def train(self, fed, optimizer, options, *, rows=None, validate=None, callbacks=(), continued=False, decay_biases=False,
-              links=None, about=(), stopping=None, more_scalars=None, checkpoints=None,
+              links=None, about=(), stopping=None, more_scalars=None, checkpoints=None, memory_budget=BUDGET,
               sampled=None, lazy=True):
         """Train on arrays that are checked already: ``fit`` is its door, and the estimators have doors of their own.
 
         Parameters  fed          .arrays {input: array, sample-first}, .how (options of ``Network.system``), .n
                     checkpoints  a Checkpoints folder: a run that it holds is continued, bit for bit
         """
-        how = {**fed.how, **(links.how if links else {})}
-        program = self._step_program(how, optimizer, options.clip_norm, options.clip_value, decay_biases, lazy)
+        links = Links({}) if links is None else links
+        make, program = session_of(self, links, fed, optimizer, options, decay_biases, memory_budget, lazy)
         signature = optimizer.name, tuple(sorted(optimizer.options.items()))
         state, start = {name: np.zeros([i.extent for i in v.axes], self.dtype) for name, v in program.state.items()}, (0, 0)
         progress = None
@@ -347,14 +415,14 @@ class Model:
                 self._arrays, state, progress = found.parameters, found.state, found.progress
                 self.history = found.history
                 stopping.restore(found.stopping)
-        session = self.engine.Session(program, self._arrays, state, self.dtype, self.threads)
+        session = make(self._arrays, state)
         if progress is None:
             progress = new_progress(start, fed.n if rows is None else len(rows), options)
         try:
             train(session, fed.arrays, fed.n, optimizer, options, seed=self.seed, history=self.history, validate=validate,
-                  callbacks=callbacks, layer_of=self._layer_of(), rows=rows, links=links.draw if links else None,
+                  callbacks=callbacks, layer_of=self._layer_of(), rows=rows, links=links.draw,
                   stopping=stopping, more_scalars=more_scalars, checkpoints=checkpoints, progress=progress,
-                  sampled=sampled)
+                  updates=links.updates(fed) if links.stateful else None, sampled=sampled)
         except KeyboardInterrupt:
             if checkpoints is not None:
                 checkpoints.last_words(progress, session, self.history, stopping)
@@ -373,12 +441,11 @@ class Model:
             raise OptionError("validation is not a pair (X, y)", fix="validation=(X_validation, y_validation)")
         fed = self._feeds(*validation)
         program = self.program("L", **fed.how)
-        stored = self._store(program, fed.arrays)
-        return lambda parameters: float(self.engine.Run(program, {**stored, **parameters}, self.dtype).outputs()["L"])
+        return lambda parameters: float(run_of(self, program, fed, parameters=parameters).outputs()["L"])
 
-    def _step_program(self, how, optimizer, clip_norm, clip_value, decay_biases, lazy=True):
+    def _step_program(self, how, optimizer, clip_norm, clip_value, decay_biases, lazy=True, outputs=("L", "J")):
         key = ("step", tuple(sorted(how.items())), optimizer.rule, tuple(sorted(optimizer.options.items())), clip_norm, clip_value,
-               decay_biases, lazy)
+               decay_biases, lazy, outputs)
         if key not in self._programs:
             sweep = self.network.gradient_system(training=True, **how)
             gradients = {p.name: sweep.adjoints[p.name] for p in self.network.parameters if not p.frozen}
@@ -386,13 +453,14 @@ class Model:
                 raise OptionError("every layer is frozen, so there is nothing to learn", fix="leave frozen out of one of them")
             system, replaces = update_equations(sweep.system, gradients, self.network.parameters, optimizer,
                                                 clip_norm=clip_norm, clip_value=clip_value, decay_biases=decay_biases, lazy=lazy)
-            outputs = ["L", "J"]
+            outputs = list(outputs)
             if self.network.pairs:
                 system.define("idle", total(equal(system.ref("E"), 0), over=SAMPLE), role="measure")
                 outputs.append("idle")
             self._programs[key] = lower(system, outputs, updates=replaces, gradients=gradients, kernels=self.engine.kernels)
         return self._programs[key]
 
+    @_one_at_a_time
     def _fit_lbfgs(self, fed, options, validate, callbacks, continued, **limits):
         if self.network.noises:
             raise OptionError("lbfgs needs the same objective at every call, and this network has dropout",
@@ -401,7 +469,7 @@ class Model:
         stored = self._store(program, fed.arrays)
 
         def objective(parameters):
-            run = self.engine.Run(program, {**stored, **parameters}, self.dtype)
+            run = self.engine.Run(program, {**stored, **parameters}, self.dtype, self.threads)
             return float(run.outputs()["J"]), run.gradients()
         self.history = self.history if continued else History()
         fixed = {p.name: self._arrays[p.name] for p in self.network.parameters if p.frozen}

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from json import dumps
 
 from .calculus import SAMPLE
-from .derive import sweep
+from .derive import one_link, sweep
 from .errors import BackproofError, ModelFileError, OptionError, ShapeError, SpecError
 from .networks import described, spec
 from .networks.initial import policy, policy_text
@@ -81,6 +81,8 @@ class Network:
     padding = property(lambda self: getattr(self.layers[0], "padding", False), doc="Does the id −1 stand for no word?")
     window = property(lambda self: getattr(self.layers[0], "size", None), doc="Ids per sample of a window, or None.")
     sequence = property(lambda self: any(layer.steps for layer in self.layers), doc="Does it read sequences (n, t, i)?")
+    bidirectional = property(lambda self: any(layer.kind == "bi" for layer in self.layers),
+                             doc="Does it read sequences in both directions?")
     pairs = property(lambda self: self.loss.pairs, doc="Does its loss compare the two members of a pair?")
     outputs = property(lambda self: self._plain.outputs.extent, doc="The number of outputs.")
     targets = property(lambda self: self.loss.targets, doc='Forms of target, the default first: "dense", "class".')
@@ -121,7 +123,7 @@ class Network:
         return self._described[key]
 
     def system(self, *, training=False, weighted=False, masked=False, target=None, given_state=False,
-               truncated=False, scaled_penalty=False):
+               truncated=False, counted=False, scaled_penalty=False):
         """The forward equations, E of one sample, the penalty, the loss L and the objective J.
 
         Parameters  training     with dropout's noise
@@ -130,10 +132,11 @@ class Network:
                     target       "dense" or "class"; None: the loss's default
                     given_state  the first state of a recurrence is a variable, "h1.start"; the last is named "h1.end"
                     truncated    with a factor xi[t] on the link t − 1 → t of every recurrence
+                    counted      E_n = Σ_t counts[t,n] e[t,n], the weights given, instead of the mean over the steps
                     scaled_penalty  J = L + penalty_scale · penalty, the scale a scalar input
         """
         return self._describe(training=training, weighted=weighted, masked=masked, target=target,
-                              given_state=given_state, truncated=truncated, scaled_penalty=scaled_penalty).system
+                              given_state=given_state, truncated=truncated, counted=counted, scaled_penalty=scaled_penalty).system
 
     def gradient_system(self, *, wrt=None, **how):
         """The Sweep that adds the gradients of J by every parameter or by ``wrt``, δ per sample; options as above."""
@@ -176,6 +179,26 @@ class Network:
         system = system.restricted([of])
         wrt = wrt or [p.name for p in self.parameters if p.name in system.variables]
         return Derivation.of(system, {of: 1}, wrt, network=self, symbol=symbol)
+
+    def derive_link(self, layer=None, **how):
+        """The Jacobian of one step of a recurrent layer, transposed and applied to a signal v, with its link factor: a Derivation.
+
+        The loss of step s reaches step s − k through the product of these over the steps between. Two halves of a bidirectional
+        layer have a link each.
+
+        Parameters  layer  its label, the first recurrent layer unless given; how: options of ``system``
+
+        >>> print(Network("2 | rnn 3 | 1").derive_link().to_text(form="matrix").splitlines()[-1].split("   ")[0])
+         (4)  ∂s[n]/∂h1.before[t,n] = ξ[t] U1ᵀ δ1[t,n]
+        """
+        from .derivation import Derivation
+        system = self.system(**{"truncated": True, **how})
+        layers = dict.fromkeys(system[state].layer for state in self.states)
+        layer = next(iter(layers)) if layer is None else layer
+        if layer not in layers:
+            raise OptionError(f"there is no recurrent layer {layer!r}", fix=f"one of {', '.join(layers)}")
+        part, seeds_, before = one_link(system, [state for state in self.states if system[state].layer == layer])
+        return Derivation.of(part, seeds_, before, network=self, symbol="s")
 
     # ------------------------------------------------------------------------------------------------ as text and data
 

@@ -24,11 +24,11 @@ def trace_table(model, data, *, rows=(), out="trace.html", language="en", force=
     return trace
 
 
-def report_table(model, data, *, out="report.html", language="en", force=False, reading=None, say=None):
-    """Write the report of a saved model on a table that has the target; returns the Report."""
+def report_table(model, data, *, out="report.html", language="en", force=False, reading=None, say=None, horizon=False):
+    """Write the report of a saved model on a table that has the target; ``horizon``: over time, too. Returns the Report."""
     network, prepare, _, X, y = _loaded(model, data, out, reading, say)
     with _one_thread():
-        report = network.report(X, y, class_names=_classes(prepare), title=os.path.basename(str(data)))
+        report = network.report(X, y, class_names=_classes(prepare), title=os.path.basename(str(data)), horizon=horizon)
     write_text(out, report.to_html(language=language), force)
     return report
 

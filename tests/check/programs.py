@@ -315,11 +315,13 @@ class Recurrent:
             g["U1"] = (0 if self.mistake == "dU overwritten" else keep) * g["U1"] + previous.T @ dz / n
             g["b1"] = keep * g["b1"] + dz.sum(axis=0) / n
             back = p["U1"] if self.mistake == "U not transposed" else p["U1"].T
-            later = dz @ back + held
+            later = dz @ back
             if self.mistake == "later error forgotten":
-                later = 0 * later
+                later, held = 0 * later, 0 * held
             if self.window and t % self.window == 0 and self.mistake != "leak":
-                later = 0 * later
+                later = 0 * later                           # the links of the held state are no links: padding cuts nothing
+                held = 0 * held if self.mistake == "held state cut" else held
+            later = later + held
         return g
 
 

@@ -40,3 +40,34 @@ def test_truncation_needs_a_twin_and_a_length():
         check_gradients((program.loss, program.gradient), X, y, at=p, truncation=2)
     with pytest.raises(OptionError, match="truncation=0"):
         check_gradients((program.loss, program.gradient), X, y, at=p, like=program.spec(), truncation=0)
+
+
+# ------------------------------------------------------------------------------- truncation and ragged lengths together
+
+LENGTHS = np.array([1, 6, 2, 3, 5])
+PLANTED = [("dW overwritten", "only the first step"), ("dU overwritten", "only the first step"),
+           ("later error forgotten", "later step's error forgotten"), ("U not transposed", "weights not transposed"),
+           ("leak", "truncation leaks"), ("h of the same step", "state of the same step")]
+OF_ENDS = {False: [("padding counted in the loss", "padding counted")],
+           True: [("padding counted in the state", "padding counted"), ("held state cut", "held state cut")]}
+
+
+def ragged(mistake, window, last):
+    rng = np.random.default_rng(6)
+    program = Recurrent(3, 4, 2, mistake, last=last, window=window, mask=(np.arange(6) < LENGTHS[:, None]) * 1.0)
+    X, y = rng.normal(size=(5, 6, 3)), rng.normal(size=(5, 2) if last else (5, 6, 2))
+    return check_gradients((program.loss, program.gradient), X, y, at=program.start(rng), like=program.spec(), truncation=window,
+                           mask=program.mask, seed=0)
+
+
+@pytest.mark.parametrize("window", [1, 2, 4, 6])
+@pytest.mark.parametrize("last", [False, True])
+def test_a_right_truncated_gradient_of_ragged_sequences_passes(window, last):
+    assert ragged("", window, last).verdict == "pass"
+
+
+@pytest.mark.parametrize("last, mistake, name", [(last, *row) for last in (False, True) for row in (*PLANTED, *OF_ENDS[last])])
+def test_mistakes_are_caught_and_named_with_truncation_and_ragged_lengths(last, mistake, name):
+    report = ragged(mistake, 2, last)
+    assert report.verdict == "fail"
+    assert name in [key for cause in report.causes for key in (cause.key, *cause.values.get("also", ()))], report

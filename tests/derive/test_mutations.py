@@ -13,6 +13,7 @@ NETWORKS = [("4 | 4 sigmoid | 4 tanh | 4 softmax", "squared_error", {"l2": 0.1},
             ("4 | 5 sigmoid | 2 sigmoid", "binary_cross_entropy", {}, {}),
             ("3 | rnn 4 | 2", "squared_error", {}, {"masked": True}), ("3 | lstm 4 | last | 2", "squared_error", {}, {}),
             ("3 | rnn 4 | 2", "squared_error", {}, {"truncated": True}), ("3 | gru 4 | last | 2", "squared_error", {}, {}),
+            ("3 | rnn 4 | last | 2", "squared_error", {}, {"truncated": True, "masked": True}),
             ("4 | 6 tanh | dropout 0.5 | 2", "squared_error", {}, {"training": True})]
 
 

@@ -35,7 +35,7 @@ def test_contractions_are_those_of_einsum():
                          ((SAMPLE, J), (SAMPLE, J), (SAMPLE,)), ((J,), (I,), (I, J)), ((SAMPLE, J, K), (SAMPLE, K, I), (I, SAMPLE, J))]:
         x, y = (draw.normal(size=[extents[i] for i in axes]) for axes in (a, b))
         text = ",".join("".join(letters[i] for i in axes) for axes in (a, b)) + "->" + "".join(letters[i] for i in target)
-        assert_agree(contract(x, list(a), y, list(b), list(target), extents), np.einsum(text, x, y), tolerance=1e-14)
+        assert_agree(contract(x, list(a), y, list(b), list(target)), np.einsum(text, x, y), tolerance=1e-14)
 
 
 def test_gather_pick_scatter_with_duplicates():

@@ -78,6 +78,17 @@ OPTIMIZERS = {
 WEIGHTS_ALONE = {name + "_weights_alone": OPTIMIZERS[name] for name in ("adam_coupled_decay", "adamw")}
 
 
+# name: (spec, PyTorch's module with its options); a linear layer follows; both of PyTorch's biases are drawn
+STATES = {
+    "rnn_relu_two_layers": ("3 | rnn 4 relu | rnn 4 relu | 2", torch.nn.RNN, {"num_layers": 2, "nonlinearity": "relu"}),
+    "rnn_tanh_bidirectional": ("3 | bi rnn 4 | 2", torch.nn.RNN, {"bidirectional": True}),
+    "gru_two_layers_bidirectional": ("3 | bi gru 4 | bi gru 4 | 2", torch.nn.GRU, {"num_layers": 2, "bidirectional": True}),
+    "gru_without_bias": ("3 | gru 4 nobias | 2", torch.nn.GRU, {"bias": False}),
+    "lstm_three_layers": ("3 | lstm 4 | lstm 4 | lstm 4 | 2", torch.nn.LSTM, {"num_layers": 3}),
+    "lstm_two_layers_bidirectional": ("3 | bi lstm 4 | bi lstm 4 | 2", torch.nn.LSTM, {"num_layers": 2, "bidirectional": True}),
+}
+
+
 class Network:
     """A network of backproof's one-line spec, with the parameters under backproof's names."""
 
@@ -202,6 +213,24 @@ def case(spec, loss, l2, weighted, ids, steps, seed):
     return stored
 
 
+def state_case(spec, module, options, seed):
+    """A module of PyTorch as it is, its state_dict, outputs and gradients under PyTorch's names."""
+    rng = np.random.default_rng(seed)
+    cell = module(3, 4, batch_first=True, **options)
+    parts = torch.nn.ModuleList([cell, torch.nn.Linear(8 if options.get("bidirectional") else 4, 2)])
+    for p in parts.parameters():
+        p.data = torch.tensor(rng.normal(0, 0.6, tuple(p.shape)))
+    x, y = (torch.tensor(rng.normal(0, 1, (N, T, k)), requires_grad=k == 3) for k in (3, 2))
+    output = parts[1](cell(x)[0])
+    loss = LOSSES["squared_error"](output, output, y).mean()
+    loss.backward()
+    stored = {"spec": spec, "loss": "squared_error", "inputs": x, "targets": y, "output": output, "data_loss": loss,
+              "input_gradients": N * x.grad}
+    for name, p in parts.named_parameters():
+        stored[f"state.{name}"], stored[f"gradient.{name}"] = p, p.grad
+    return stored
+
+
 def network_inputs(spec):
     return int(spec.split("|")[0])
 
@@ -283,6 +312,8 @@ if __name__ == "__main__":
         write(f"dense_{name}", case(spec, loss, l2, weighted, ids, None, 100 + number))
     for number, (name, (spec, loss, ids)) in enumerate(RECURRENT.items()):
         write(f"recurrent_{name}", case(spec, loss, 0.0, False, ids, T, 500 + number))
+    for number, (name, (spec, module, options)) in enumerate(STATES.items()):
+        write(f"state_{name}", state_case(spec, module, options, 700 + number))
     for name in OPTIMIZERS:
         write(f"optimizer_{name}", trajectory(name))
     for name in WEIGHTS_ALONE:

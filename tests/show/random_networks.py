@@ -44,7 +44,8 @@ def random_network(seed):
 def _cell(draw):
     kind = str(draw.choice(CELLS))
     activation = " relu" if kind == "rnn relu" else ""
-    return f"{kind.removesuffix(activation)} {draw.integers(1, 4)}{activation}"
+    more = " learned_state" * int(draw.random() < 0.2) + " recurrent_dropout=0.3" * int(draw.random() < 0.2)
+    return f"{kind.removesuffix(activation)} {draw.integers(1, 4)}{activation}{more}"
 
 
 def instance(derivation):

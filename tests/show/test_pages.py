@@ -233,6 +233,23 @@ def test_a_recurrent_network_is_unrolled(opened):
     assert same(page.fact("h1"), trace.values["h1"][0, 4, 0])
 
 
+@pytest.mark.parametrize("spec", ["2 | rnn 3 learned_state | 1", "2 | lstm 2 | 1"])
+def test_a_truncated_trace_adds_up_at_every_step(opened, spec):
+    draw = np.random.default_rng(0)
+    X, y = [draw.normal(size=(t, 2)) for t in (6, 4)], [draw.normal(size=(t, 1)) for t in (6, 4)]
+    model = Network(spec).build(seed=1, dtype="float64")
+    trace = model.trace(X, y, truncation_length=2)
+    page, total = opened(trace), len(trace.derivation.lines())
+    for step in (0, 1, 2):                                             # step 2 is the last before a border
+        page.slide("time", step)
+        page.slide("line", 0)
+        for number in range(1, total + 1):
+            result = page.locator(f'.sub[data-line="{number}"] .eq').first
+            name, recorded, evaluated = (result.get_attribute(f"data-{key}") for key in ("name", "value", "evaluated"))
+            assert float(evaluated) == pytest.approx(float(recorded), rel=1e-6, abs=1e-9), name
+            page.locator("#next").click()
+
+
 def test_large_layers_are_folded_and_their_weights_are_heat_maps(opened):
     draw = np.random.default_rng(0)
     trace, *_ = trace_of(

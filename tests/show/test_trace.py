@@ -66,6 +66,16 @@ def test_the_page_holds_the_same_numbers(spec, loss, kind):
         assert np.array_equal(unpacked(arrays[name]), array), name
 
 
+def test_a_truncated_trace_holds_the_truncated_gradient_and_its_links():
+    X, y = samples("2 | lstm 4 | 2", "steps")
+    model = Network("2 | lstm 4 | 2").build(seed=2, dtype="float64")
+    trace, full = model.trace(X, y, truncation_length=2), model.gradients(X, y)
+    for name, array in model.truncated_gradients(X, y, truncation_length=2).items():
+        assert np.allclose(trace.values[f"grad.{name}"], array, rtol=1e-12, atol=1e-15)
+    assert trace.values["xi"].tolist() == [1, 1, 0, 1, 0] and not np.allclose(trace.values["grad.U_i1"], full["U_i1"])
+    assert "xi" in data_of(trace.to_html())["snapshots"][-1]["arrays"]
+
+
 def test_recorded_epochs_are_the_parameters_of_those_epochs_and_change_no_bit():
     X, y = samples(*NETWORKS[0][::2])
     recorder = Recorder(X[:3], y[:3], every=2)

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..train.links import regular
 from ..errors import BackproofError, OptionError
 from ..oracles import block_scales, taylor, verdict
 from .causes import black_box, elementwise_layer
@@ -105,7 +106,7 @@ def _links(truncation, X):
         return np.asarray(truncation, float)
     if not truncation >= 1:
         raise OptionError(f"truncation={truncation!r}", fix="the length of the segments, at least 1")
-    return (np.arange(steps) % int(truncation) != 0) * 1.0
+    return regular(int(truncation), steps)
 
 
 def _truncated(target, like, data, rng, given):

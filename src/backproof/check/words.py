@@ -223,6 +223,9 @@ WORDS = {
     "truncation leaks": (
         "{where}: the error goes on past the border of the segment",
         "{where}：误差越过了截断段的边界"),
+    "held state cut": (
+        "{where}: the state that an ended sequence holds is cut at the border too: padding changes the gradient",
+        "{where}：已结束的序列所保持的状态也在截断处被切断：填充会改变梯度"),
     "one path forgotten": ("{where}: one of several paths is forgotten", "{where}：漏了多条路径中的一条"),
     "dropout mask forgotten": (
         "{where}: the dropout mask is forgotten on the way back",

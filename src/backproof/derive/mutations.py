@@ -537,6 +537,19 @@ def truncation_leaks(view, equation):
             yield substitute(equation.expression, {variable: number(1)})
 
 
+@mutation("held state cut", "adjoint")
+def held_state_cut(view, equation):
+    """The state that an ended sequence holds is cut at the border too, so that padding changes the gradient."""
+    xi = view.variables.get("xi")
+    def cut(node):                                                                                 # noqa: E306
+        if not isinstance(node, Shift) or not any(isinstance(n, Variable) and n.role == "mask" for n in walk(node.operand)):
+            return None
+        terms = [product([number(c), t] if xi in walk(t) else [number(c), t, xi], out=t.indices) for c, t in terms_of(node.operand)]
+        return Shift._make(node.data, (add(terms, out=node.operand.indices), node.edge), node.indices)
+    if xi is not None and (mutant := transform(equation.expression, cut)) is not equation.expression:
+        yield mutant
+
+
 @mutation("one path forgotten", "adjoint")
 def one_path_forgotten(view, equation):
     """One of several consumers does not send its error back."""

@@ -93,8 +93,8 @@ def stream_key(seed, stream):
     return philox([STREAMS[stream].number, 0, 0, 0], [seed & 0xFFFFFFFF, seed >> 32])[:2]
 
 
-def words(seed, stream, count, at=(0, 0, 0), block=0):
-    """The first count words of 32 bits of the sequence at an address (or at many), from a block on.
+def words(seed, stream, count, at=(0, 0, 0), skip=0):
+    """The first count words of 32 bits, behind ``skip`` others, of the sequence at an address (or at many).
 
     Shapes   at: three whole numbers or arrays that broadcast to (...); returns uint32 (..., count).
 
@@ -102,18 +102,20 @@ def words(seed, stream, count, at=(0, 0, 0), block=0):
     (2, 6)
     >>> bool((words(0, "dropout", 6, at=(0, [7, 8], 1))[1] == words(0, "dropout", 6, at=(0, 8, 1))).all())
     True
+    >>> bool((words(0, "dropout", 6, at=(0, 7, 1))[3:] == words(0, "dropout", 3, at=(0, 7, 1), skip=3)).all())
+    True
     """
     key = stream_key(seed, stream)
-    count = _whole("count", count, 1 << 34)
+    count, skip = _whole("count", count, 1 << 34), _whole("skip", skip, 1 << 34)
     first, second, third = np.broadcast_arrays(*(_address(word) for word in at))
-    counter = np.empty((*first.shape, -(-count // 4), 4), dtype=np.uint32)
+    counter = np.empty((*first.shape, -(-(skip % 4 + count) // 4), 4), dtype=np.uint32)
     counter[..., 0], counter[..., 1], counter[..., 3] = first[..., None], second[..., None], third[..., None]
-    counter[..., 2] = np.arange(block, block + counter.shape[-2])
-    return philox(counter, key).reshape(*first.shape, 4 * counter.shape[-2])[..., :count]
+    counter[..., 2] = skip // 4 + np.arange(counter.shape[-2])
+    return philox(counter, key).reshape(*first.shape, 4 * counter.shape[-2])[..., skip % 4:skip % 4 + count]
 
 
-def uniform(seed, stream, count, at=(0, 0, 0), bits=53, block=0):
-    """The first count uniform draws in [0, 1) at an address, float64, exact multiples of 2^-bits; from a block on.
+def uniform(seed, stream, count, at=(0, 0, 0), bits=53, skip=0):
+    """The first count uniform draws (behind ``skip``) in [0, 1) at an address, float64, exact multiples of 2^-bits.
 
     Shapes   at: three whole numbers or arrays that broadcast to (...); returns (..., count).
     Raises   OptionError unless bits is 24 (one word a draw) or 53 (two words a draw).
@@ -123,9 +125,9 @@ def uniform(seed, stream, count, at=(0, 0, 0), bits=53, block=0):
     True
     """
     if bits == 24:
-        return (words(seed, stream, count, at, block) >> np.uint32(8)) * 2.0**-24
+        return (words(seed, stream, count, at, skip) >> np.uint32(8)) * 2.0**-24
     if bits == 53:
-        return (_draws(seed, stream, count, at, block) >> np.uint64(11)) * 2.0**-53
+        return (_draws(seed, stream, count, at, skip) >> np.uint64(11)) * 2.0**-53
     raise OptionError(f"uniform draws have 24 or 53 bits, not {bits!r}", fix="say bits=24 or bits=53")
 
 
@@ -140,7 +142,7 @@ def normal(seed, stream, count, at=(0, 0, 0)):
     parts = []
     for first in range(0, max(count, 1), 2 * _PAIRS):                       # a table of millions is drawn part by part
         pairs = (min(count - first, 2 * _PAIRS) + 1) // 2
-        u = uniform(seed, stream, 2 * pairs, at, block=first // 2)          # a block of four words is a pair
+        u = uniform(seed, stream, 2 * pairs, at, skip=first)
         u, v = u[..., 0::2], u[..., 1::2]
         radius, angle = np.sqrt(-2 * np.log1p(-u)), 2 * math.pi * v
         parts.append(np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1).reshape(*u.shape[:-1], 2 * pairs))
@@ -198,8 +200,8 @@ def order(seed, epoch, n):
     return np.argsort(_draws(seed, "order", n, at=(epoch, 0, 0)), kind="stable")
 
 
-def dropout_mask(seed, epoch, rows, units, layer_number, rate, dtype=np.float64):
-    """The inverted dropout mask of a layer: 0 with probability rate, else 1/(1 - rate).
+def dropout_mask(seed, epoch, rows, units, layer_number, rate, dtype=np.float64, skip=0):
+    """The inverted dropout mask of a layer: 0 with probability rate, else 1/(1 - rate); of the units behind ``skip``.
 
     Unit j of a row is dropped where uniform draw j (24 bits) of the row's sequence is below rate. The draw depends on
     the original row and the epoch, never on the place in a batch.
@@ -213,7 +215,7 @@ def dropout_mask(seed, epoch, rows, units, layer_number, rate, dtype=np.float64)
     """
     if not 0 <= rate < 1:
         raise OptionError(f"dropout rate {rate!r}", fix="give a rate of at least 0 and below 1")
-    kept = uniform(seed, "dropout", units, at=(epoch, rows, layer_number), bits=24) >= rate
+    kept = uniform(seed, "dropout", units, at=(epoch, rows, layer_number), bits=24, skip=skip) >= rate
     return np.where(kept, np.dtype(dtype).type(1 / (1 - rate)), np.dtype(dtype).type(0))
 
 
@@ -235,9 +237,9 @@ def truncation_links(seed, epoch, step, T, probability):
     return np.where(kept, 1 / probability, 0.0)
 
 
-def _draws(seed, stream, count, at, block=0):
+def _draws(seed, stream, count, at, skip=0):
     """Draws of 64 bits: uint64 (..., count), word 2m low, word 2m+1 high."""
-    pairs = words(seed, stream, 2 * _whole("count", count, 1 << 33), at, block).astype(np.uint64)
+    pairs = words(seed, stream, 2 * _whole("count", count, 1 << 33), at, 2 * skip).astype(np.uint64)
     return pairs[..., 0::2] | pairs[..., 1::2] << _HALF
 
 

@@ -7,11 +7,13 @@ The table of words is asked from the core and compared; a program reaches it ins
 that ``lower`` uses. What the core refuses is an EngineError here.
 """
 
+import os
 import weakref
 from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
+import threadpoolctl
 
 from ..calculus import Index
 from ..errors import EngineError, ShapeError
@@ -20,6 +22,7 @@ from ..lower.instructions import FIRST
 from . import _native
 from .generator import stream_key
 from .steps import Steps
+from .threads import team
 
 __all__ = ["name", "kernels", "Run", "Session", "instruction_set"]
 
@@ -31,6 +34,29 @@ _core = _native.words()
 if _core != {word: arity for word, (arity, _) in WORDS.items()}:
     raise EngineError(f"the words of the C++ core are not those of the table: {sorted(set(_core) ^ set(WORDS))}",
                       fix="build the package again: pip install -e .")
+
+
+class Controller(threadpoolctl.LibController):
+    """``threadpoolctl.threadpool_limits`` holds for the native engine, too; threadpool_info lists it as "backproof"."""
+
+    user_api = internal_api = "backproof"
+    filename_prefixes = ("_native",)
+    check_symbols = ("backproof_get_num_threads", "backproof_set_num_threads")
+
+    def get_num_threads(self):
+        return self.dynlib.backproof_get_num_threads()
+
+    def set_num_threads(self, num_threads):
+        self.dynlib.backproof_set_num_threads(num_threads)
+
+    def get_version(self):
+        return None
+
+
+threadpoolctl.register(Controller)
+_at_work = []                           # one entry for every session that is training in this process
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_at_work.clear)      # their threads are not in the child
 
 
 def instruction_set():
@@ -105,6 +131,10 @@ class Bound:
             self.builder.operand(True, self.value[operand.value], *self.labels(operand))
         for operand in instruction.operands:
             self.builder.operand(False, self.value[operand.value], *self.labels(operand))
+        if instruction.order == "descending":
+            self.builder.descending()
+        if instruction.start is not None:
+            self.builder.start(self.value[instruction.start.value], *self.labels(instruction.start))
         if instruction.op == "join":
             for operand, own in zip(instruction.operands, instruction.how.split(",")):
                 self.builder.part(self.place(next(i for i in operand.labels if i.name == own)))
@@ -166,7 +196,7 @@ class Run:
 
     def __init__(self, program, feeds, dtype=np.float64, threads=None):
         self.program, self.dtype = program, _dtype(dtype)
-        self.bound, (self.machine, self._fed), self._free = _bindings.machine(program, self.dtype, threads or 0)
+        self.bound, (self.machine, self._fed), self._free = _bindings.machine(program, self.dtype, team(threads, _native.limit()))
         arrays = {}
         for name, value in program.values.items():
             if value.storage in ("value", "extent"):
@@ -236,7 +266,7 @@ class Session:
         self.program, self.dtype = program, _dtype(dtype)
         self.bound, _ = _bindings.of(program)
         with _named_errors():
-            self.machine = _MACHINES[self.dtype](self.bound.builder, threads or 0)
+            self.machine = _MACHINES[self.dtype](self.bound.builder, team(threads, _native.limit(), len(_at_work)))
         self._given = {name: np.array(array, self.dtype, order="C") for name, array in {**parameters, **state}.items()}
         self._names, self._states = list(parameters), list(state)
         self._trained = False
@@ -304,9 +334,11 @@ class Session:
                      bound.value[program.outputs["L"].value], bound.value[program.outputs["J"].value], originals,
                      (total.done, total.samples, total.loss, total.objective, total.idle),
                      bound.value[program.outputs["idle"].value] if "idle" in program.outputs else -1)
+            _at_work.append(None)
             try:
                 self.machine.epoch(*given)
             finally:
+                _at_work.pop()
                 last = self.machine.last
                 total.done, total.samples, total.loss, total.objective = last.steps, last.samples, last.loss, last.objective
                 total.idle = last.idle

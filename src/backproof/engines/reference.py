@@ -49,8 +49,13 @@ def _maximum(a, b):
 
 
 def _erf(x):
-    from scipy.special import erf                       # the one word that NumPy lacks; loaded when a network uses it
+    from scipy.special import erf                       # it and the next NumPy lacks; loaded when a network uses them
     return erf(x)
+
+
+def _normal_cdf(x):
+    from scipy.special import ndtr
+    return ndtr(x)
 
 
 WORD = {
@@ -61,7 +66,7 @@ WORD = {
     "greater": lambda a, b: np.greater(a.real, b.real), "equal": lambda a, b: np.equal(a.real, b.real),
     "maximum": _maximum, "minimum": lambda a, b: -_maximum(-a, -b),
     "select": lambda c, a, b: np.where(c.real != 0, a, b),
-    "sigmoid": _sigmoid, "tanh": np.tanh, "erf": _erf, "expm1": np.expm1, "softplus": _softplus,
+    "sigmoid": _sigmoid, "tanh": np.tanh, "erf": _erf, "normal_cdf": _normal_cdf, "expm1": np.expm1, "softplus": _softplus,
 }
 if set(WORD) != set(WORDS):
     raise EngineError(f"the reference engine lacks words of the table: {sorted(set(WORDS) ^ set(WORD))}")
@@ -72,13 +77,14 @@ if set(WORD) != set(WORDS):
 class Run:
     """One execution of a program.
 
-    Parameters  program; feeds {name: array in storage order} for inputs, parameters, state and scalars; dtype
+    Parameters  program; feeds {name: array in storage order} for inputs, parameters, state and scalars; dtype;
+                threads has no meaning here
     Raises      ShapeError if a feed does not have the axes of its value, EngineError if one is missing.
 
     ``outputs()``, ``gradients()`` give arrays; ``update()`` runs the update and gives {parameter or state: new array}.
     """
 
-    def __init__(self, program, feeds, dtype=np.float64):
+    def __init__(self, program, feeds, dtype=np.float64, threads=None):
         self.program, self.dtype, self.arrays, self.extents = program, np.dtype(dtype), {}, {}
         for value in program.values.values():
             if value.storage == "extent":
@@ -207,27 +213,36 @@ class Run:
     def dense(self, instruction, step):
         axes = [i for i in self.program.values[instruction.out].axes if i not in step]
         a, b = instruction.product
-        acc = contract(self.look(a, a.labels, step), [i for i in a.labels if i not in step],
-                       self.look(b, b.labels, step), [i for i in b.labels if i not in step], axes,
-                       {i: self.length(i.extent) for i in axes})
+
+        def product(at):
+            return contract(self.look(a, a.labels, at), [i for i in a.labels if i not in at],
+                            self.look(b, b.labels, at), [i for i in b.labels if i not in at], axes)
+        acc = self.chain(instruction, axes, {*a.labels, *b.labels}, step, product, np.add)
         self.store(instruction, self.words(instruction, axes, step, acc), step)
+
+    def chain(self, instruction, axes, labels, step, part, join):
+        """What is summed over time, step by step in the instruction's order from where the chain starts; else the sum at once."""
+        time = next((i for i in labels if i.kind == "time" and i not in axes and i not in step), None)
+        if time is None and instruction.start is None:
+            return part(step)
+        total = None if instruction.start is None else self.look(instruction.start, axes, step)
+        steps = range(self.length(time.extent)) if time is not None else (None,)
+        for t in reversed(steps) if instruction.order == "descending" else steps:
+            one = part({**step, time: t} if time is not None else step)
+            total = one if total is None else join(total, one)
+        return np.zeros([self.length(i.extent) for i in axes], self.dtype) if total is None else total
 
     def reduce(self, instruction, step):
         kept = [i for i in self.program.values[instruction.out].axes if i not in step]
         labels = set().union(*(o.labels for o in instruction.operands)) - set(step)
-        over = sorted(labels - set(kept), key=Index.sort_key)
-        x = self.words(instruction, [*kept, *over], step)
-        axes = tuple(range(len(kept), len(kept) + len(over)))
-        if instruction.how == "sum":
-            result = x.sum(axis=axes)
-        else:
-            top = _largest(x, axes)
-            if instruction.how == "max":
-                result = top.reshape(top.shape[:len(kept)])
-            else:
-                real = np.where(np.isfinite(top.real), top.real, 0)
-                result = (np.log(np.exp(x - real).sum(axis=axes, keepdims=True)) + real).reshape(top.shape[:len(kept)])
-        self.store(instruction, result, step)
+
+        def part(at):
+            over = sorted(labels - {*kept, *at}, key=Index.sort_key)
+            return REDUCE[instruction.how](self.words(instruction, [*kept, *over], at), len(kept))
+        if instruction.how == "logsumexp":
+            return self.store(instruction, part(step), step)
+        join = np.add if instruction.how == "sum" else WORD["maximum"]
+        self.store(instruction, self.chain(instruction, kept, labels, step, part, join), step)
 
     def gather(self, instruction, step):
         source, ids = instruction.operands
@@ -247,15 +262,20 @@ class Run:
         axes = [i for i in self.program.values[instruction.out].axes if i not in step]
         rest = [i for i in axes if i != instruction.index]
         own = [i for i in ids.labels if i not in step]
-        result = np.zeros([self.length(i.extent) for i in [instruction.index, *rest]], self.dtype)
+        kept = [instruction.index, *rest]
+        result = np.zeros([self.length(i.extent) for i in kept], self.dtype)
         batch = [i for i in own if i in rest]
         if batch:
             raise EngineError(f"scatter into {instruction.out} keeps the samples apart", where=repr(instruction))
+        if instruction.start is not None:
+            result[...] = self.look(instruction.start, kept, step)
         places = self.checked(ids, step, instruction.index)
-        rows = np.broadcast_to(self.look(source, [*own, *rest], step), [*places.shape, *result.shape[1:]])
-        np.add.at(result, places[places >= 0], rows[places >= 0])
-        order = [[instruction.index, *rest].index(i) for i in axes]
-        self.store(instruction, result.transpose(order), step)
+        values = np.broadcast_to(self.look(source, [*own, *rest], step), [*places.shape, *result.shape[1:]])
+        if instruction.order == "descending":                 # the places' axes are stored with time first
+            time = next(k for k, i in enumerate(own) if i.kind == "time")
+            places, values = np.flip(places, time), np.flip(values, time)
+        np.add.at(result, places[places >= 0], values[places >= 0])
+        self.store(instruction, result.transpose([kept.index(i) for i in axes]), step)
 
     def collect(self, instruction, step):
         *pairs, here = instruction.operands
@@ -316,7 +336,7 @@ class Run:
             self.execute(instruction.body, {**step, instruction.index: t})
 
 
-def contract(a, a_labels, b, b_labels, out, extents):
+def contract(a, a_labels, b, b_labels, out):
     """Σ a·b over what ``out`` lacks, as one matrix product per shared kept index."""
     both = [i for i in a_labels if i in b_labels]
     batch, summed = [i for i in both if i in out], [i for i in both if i not in out]
@@ -342,6 +362,16 @@ def _largest(x, axes):
     flat = x.reshape(*kept, -1)
     place = np.argmax(flat.real, axis=-1)[..., None]
     return np.take_along_axis(flat, place, axis=-1).reshape(*kept, *[1] * len(axes))
+
+
+def _logsumexp(x, kept):
+    top = _largest(x, tuple(range(kept, x.ndim)))
+    real = np.where(np.isfinite(top.real), top.real, 0)
+    return (np.log(np.exp(x - real).sum(axis=tuple(range(kept, x.ndim)), keepdims=True)) + real).reshape(x.shape[:kept])
+
+
+REDUCE = {"sum": lambda x, kept: x.sum(axis=tuple(range(kept, x.ndim))), "logsumexp": _logsumexp,
+          "max": lambda x, kept: _largest(x, tuple(range(kept, x.ndim))).reshape(x.shape[:kept])}
 
 
 # ---------------------------------------------------------------------------------------------------- training
@@ -431,14 +461,19 @@ def storage_order(value, array):
     return array
 
 
-def masks(program, rows, steps, epoch, seed, dtype):
-    """The dropout masks of a minibatch, by original row; unit j of step t takes draw t · units + j of its row."""
+def masks(program, rows, steps, epoch, seed, dtype, first=0, timed=None):
+    """The dropout masks of a minibatch, by original row; unit j of step t takes draw t · units + j of its row.
+
+    ``steps`` from step ``first`` on; ``timed``: only masks that have (or have not) an entry for every step.
+    """
     feeds = {}
     for name, value in program.inputs.items():
         for fact in value.facts:
-            if isinstance(fact, tuple) and fact[0] == "dropout":
+            if isinstance(fact, tuple) and fact[0] == "dropout" and timed in (None, any(i.kind == "time" for i in value.axes)):
                 _, layer, rate = fact
                 shape = [steps if index.kind == "time" else index.extent for index in value.axes if index.kind != "sample"]
-                drawn = dropout_mask(seed, epoch, rows, int(np.prod(shape)), layer, rate, dtype)
+                units = int(np.prod(shape))
+                skip = first * (units // max(steps, 1)) if timed else 0
+                drawn = dropout_mask(seed, epoch, rows, units, layer, rate, dtype, skip)
                 feeds[name] = storage_order(value, drawn.reshape(len(rows), *shape))
     return feeds

@@ -24,7 +24,7 @@ STORAGES = {
 }
 
 INSTRUCTIONS = {
-    "dense": "out = words(acc, r…), acc = Σ a·b over the indices that out lacks",
+    "dense": "out = words(acc, r…), acc = Σ a·b over the indices that out lacks; one chain, ascending n, t in the order named",
     "map": "out = words(r…), elementwise",
     "reduce": "out = sum, max or logsumexp of words(r…) over the indices that out lacks",
     "gather": "out = source at index v = ids",
@@ -45,8 +45,8 @@ WORDS = {
     "sign": (1, "-1, 0 or 1"), "step": (1, "1 if a > 0 else 0"),
     "greater": (2, "1 if a > b else 0"), "equal": (2, "1 if a = b else 0"),
     "maximum": (2, "max(a, b)"), "minimum": (2, "min(a, b)"), "select": (3, "b where a ≠ 0, else c"),
-    "sigmoid": (1, "1 / (1 + e^-a)"), "tanh": (1, "tanh a"), "erf": (1, "erf a"), "expm1": (1, "e^a - 1"),
-    "softplus": (1, "ln(1 + e^a)"),
+    "sigmoid": (1, "1 / (1 + e^-a)"), "tanh": (1, "tanh a"), "erf": (1, "erf a"),
+    "normal_cdf": (1, "Φ(a) = (1 + erf(a/√2)) / 2"), "expm1": (1, "e^a - 1"), "softplus": (1, "ln(1 + e^a)"),
 }
 
 
@@ -119,10 +119,14 @@ class Instruction:
     index: object = None            # gather, scatter, onehot, join, loop
     how: str = ""                   # reduce: sum|max|logsumexp; loop: ascending|descending; fill: before|behind
     body: tuple = ()
+    order: str = ""                 # dense, reduce, scatter: "descending" where the sum over t begins at the last step
+    start: object = None            # dense, reduce, scatter: the operand that the sum goes on from, else 0
 
     def reads(self):
         yield from self.product
         yield from self.operands
+        if self.start is not None:
+            yield self.start
         for inner in self.body:
             yield from inner.reads()
 
@@ -142,7 +146,9 @@ class Instruction:
             for inner in self.body:
                 yield from inner.lines(indent + "    ")
             return
-        parts = [self.op + (f" {self.how}" if self.how else "")]
+        parts = [" ".join(filter(None, (self.op, self.how, self.order)))]
+        if self.start is not None:
+            parts.append(f"from {self.start!r}")
         if self.product:
             parts.append(" × ".join(map(repr, self.product)))
         if self.operands and not self.words:

@@ -15,6 +15,7 @@ from ..calculus import (FUNCTIONS, ONE, Add, Edge, Einsum, Extent, Index, Join, 
 from ..calculus.indices import canonical
 from ..errors import ProgramError
 from .instructions import FIRST, LAST, WORDS, Instruction, Operand, RowsOf, Value, Word
+from .passes import directed
 from .program import Program
 from .schedule import schedule
 
@@ -109,7 +110,7 @@ class _Lowering:
         used = live | {o.value for d in self.definitions.values() if d.name in live for o in (*d.reads(), *d.edges())}
         used |= {op.value for op in give.values()} | {instruction.out for instruction in after}
         values = {name: value for name, value in self.values.items() if name in used}
-        return Program(values, tuple(early), tuple(after), give, replaces, gradient_values, rows)
+        return Program(values, directed(early, values), tuple(after), give, replaces, gradient_values, rows)
 
     def axes_of(self, gradient, parameter):
         """The axes of a gradient: its parameter's, or its own where it is that of some rows."""

@@ -206,6 +206,11 @@ class _Verifier:
                 raise ProgramError(f"dense sums {', '.join(sorted(i.name for i in (a ^ b) - out))} of one factor alone", where=where)
         elif instruction.product:
             raise ProgramError(f"{instruction.op} takes no product", where=where)
+        if instruction.start is not None or instruction.order:
+            if instruction.op not in ("dense", "reduce", "scatter") or instruction.how == "logsumexp":
+                raise ProgramError(f"{instruction.op} {instruction.how} is no chain: it has neither start nor order", where=where)
+            if instruction.order not in ("", "descending") or instruction.start and set(instruction.start.labels) != out:
+                raise ProgramError(f"a chain starts at a value with the axes of {instruction.out} and is descending or not", where=where)
         if instruction.op in ("map", "dense") and not labels <= out:
             extra = ", ".join(sorted(i.name for i in labels - out))
             raise ProgramError(f"labels {extra} are not in {instruction.out}", where=where)

@@ -5,7 +5,7 @@ Gives   the states at every step. The loop is not written anywhere: a state refe
         derivation turns that into a recurrence of the opposite direction.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from inspect import Parameter as Argument
 from inspect import signature
 from typing import ClassVar
@@ -32,12 +32,16 @@ class Cell:
         raise SpecError(f"the cell {type(self).__name__} has no step(scope, x, *states)")
 
 
-def repeat(scope, one, x, units):
-    """Write a cell's step with its states one step back; returns (the output, its index)."""
-    own = scope.unit(units)
+def repeat(scope, one, x, given):
+    """Write a cell's step with its states one step back, as the layer ``given`` has it; returns (the output, its index)."""
+    own = scope.unit(given.units)
     axes = [i for i in x.indices if i.kind != "unit"] + [own]
-    before = [scope.state_before(symbol, axes) for symbol in one.states]
-    new = one.step(scope, x, *before)
+    before = [scope.state_before(symbol, axes, given.learned_state) for symbol in one.states]
+    heard = before
+    if given.recurrent_dropout and scope.training:             # what the cell hears of its output; one draw for all steps
+        noise = scope.noise(f"{one.states[0]}_noise", [i for i in axes if i.kind != "time"], given.recurrent_dropout)
+        heard = [before[0] * noise, *before[1:]]
+    new = one.step(scope, x, *heard)
     new = new if isinstance(new, (tuple, list)) else (new,)
     if len(new) != len(one.states):
         raise SpecError(f"the cell {one.kind} gives {len(new)} states, not {', '.join(one.states)}", where=scope.label)
@@ -50,14 +54,34 @@ def repeat(scope, one, x, units):
     return refs[-1], own
 
 
-class _Repeated(Layer):
-    """A layer whose step is the layer itself, seen as a cell."""
+@dataclass(frozen=True)
+class _OverTime(Layer):
+    """What every recurrent layer can do.
+
+    Options  learned_state      the state before the first step is a parameter (start_h), not zero
+             recurrent_dropout  in training the output that the next step hears is dropped with this probability, the same
+                                units at all steps of a sequence (Gal & Ghahramani 2016)
+    """
+
+    learned_state: bool = field(default=False, kw_only=True)
+    recurrent_dropout: float = field(default=0.0, kw_only=True)
 
     steps: ClassVar[str] = "reads"
+
+    def checked(self):
+        rate = self.recurrent_dropout
+        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
+            raise SpecError(f"recurrent_dropout {rate!r}", fix="give a rate of at least 0 and below 1")
+        return replace(super().checked(), recurrent_dropout=float(rate))
+
+
+class _Repeated(_OverTime):
+    """A layer whose step is the layer itself, seen as a cell."""
+
     states: ClassVar[tuple] = ("h",)
 
     def forward(self, scope, x):
-        return repeat(scope, self, x, self.units)[0]
+        return repeat(scope, self, x, self)[0]
 
     def gates(self, scope, x, h, letters, initial=None):
         """The pre-activation of each gate, x W + h U + b; all W first, so that they are neighbours in the arena."""
@@ -140,20 +164,18 @@ class LSTM(_Repeated, word="lstm"):
 
 
 @dataclass(frozen=True)
-class Recurrent(Layer):
+class Recurrent(_OverTime):
     """A user's cell repeated over time."""
 
     cell: object
     units: int
-
-    steps: ClassVar[str] = "reads"
 
     @property
     def kind(self):
         return self.cell.kind
 
     def forward(self, scope, x):
-        return repeat(scope, self.cell, x, self.units)[0]
+        return repeat(scope, self.cell, x, self)[0]
 
     def range(self, below):
         return getattr(self.cell, "range", REAL)
@@ -187,7 +209,7 @@ class Bidirectional(Layer):
     def forward(self, scope, x):
         inner, back = self.layer, scope.reversed()
         one = inner.cell if isinstance(inner, Recurrent) else inner
-        (ahead, own), (behind, other) = repeat(scope, one, x, inner.units), repeat(back, one, x, inner.units)
+        (ahead, own), (behind, other) = repeat(scope, one, x, inner), repeat(back, one, x, inner)
         both = Index(f"both_{scope.label}", 2 * inner.units, "unit", own.letter)
         scope.assembly.directions[both] = ((own, 1), (other, -1))
         return scope.define("both_h", join([ahead, behind], [own, other], both), role="joined")
@@ -231,8 +253,9 @@ def cell(function):
     if not states:
         raise SpecError(f"the cell {function.__name__} carries no state", fix="def step(scope, x, h): …")
 
-    def make(units, *, name=None, initial=None, l2=None, l1=None, **options):
+    def make(units, *, name=None, initial=None, l2=None, l1=None, learned_state=False, recurrent_dropout=0.0, **options):
         step = FunctionCell(function, states, tuple(sorted(options.items())))
-        return Recurrent(step, units, name=name, initial=initial, l2=l2, l1=l1)
+        return Recurrent(step, units, name=name, initial=initial, l2=l2, l1=l1, learned_state=learned_state,
+                         recurrent_dropout=recurrent_dropout)
     make.__name__, make.__doc__, make.function = function.__name__, function.__doc__, function
     return make

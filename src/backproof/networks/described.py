@@ -23,6 +23,7 @@ from .words import unknown
 __all__ = ["from_dict", "to_dict"]
 
 BUILT_IN = dict(KINDS)
+OVER_TIME = ("learned_state", "recurrent_dropout")
 WORDS = ("leaf", "extent", "product", "sum", "map", "reduce", "one_hot", "rename", "join", "slice", "shift", "edge",
          "scaled")
 FIELDS = ("inputs", "layers", "loss", "l2", "l1", "decay_biases", "initial", "functions")
@@ -293,7 +294,8 @@ def _layer(layer, label, number, named, x, reach, functions):
     if isinstance(layer, Recurrent):
         record = loads(layer.cell.record) if isinstance(layer.cell, RecordedCell) else _record(
             layer.cell, scope, x, functions, layer.units, kind=layer.cell.kind, range=_interval(layer.range(reach)))
-        return {"kind": "recurrent", "units": layer.units, "cell": record, **common}
+        over_time = {key: value for key, value in options_of(layer).items() if key in OVER_TIME}
+        return {"kind": "recurrent", "units": layer.units, "cell": record, **over_time, **common}
     record = loads(layer.record) if isinstance(layer, RecordedLayer) else _record(
         layer, scope, x, functions, kind=layer.kind, numbered=layer.numbered, steps=layer.steps,
         range=_interval(layer.range(reach)), activation=_value(getattr(layer, "activation", None), functions))
@@ -319,7 +321,7 @@ def _read_layer(data, functions):
         _only(data, ("layer", *COMMON), "the layer 'bi'")
         return Bidirectional(_read_layer(data.pop("layer"), functions), **data)
     if kind == "recurrent":
-        _only(data, ("units", "cell", *COMMON), "the layer 'recurrent'")
+        _only(data, ("units", "cell", *OVER_TIME, *COMMON), "the layer 'recurrent'")
         record = data.pop("cell")
         return Recurrent(RecordedCell(dumps(record, sort_keys=True), _Functions(functions)), data.pop("units"), **data)
     if kind == "recorded":

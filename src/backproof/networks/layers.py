@@ -403,10 +403,12 @@ def layer(function=None, *, numbered=True):
     return make
 
 
-def mean_over_steps(e, assembly):
-    """The mean over the valid steps of what each step gives; what has no steps stays."""
+def mean_over_steps(e, assembly, over_loss=False):
+    """The mean over the valid steps of what each step gives; what has no steps stays. A loss may be counted step by step."""
     if TIME not in e.indices:
         return e
+    if assembly.counts is not None and over_loss:
+        return total(assembly.counts * e, over=TIME)
     if assembly.mask is None:
         return mean(e, over=TIME)
     return total(assembly.mask * e, over=TIME) / assembly.steps()

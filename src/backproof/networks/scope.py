@@ -8,7 +8,8 @@ Gives   indices, parameters, noise and named equations, all called after the lay
 import re
 from dataclasses import dataclass, field
 
-from ..calculus import TIME, Index, Map, Ref, System, Variable, as_node, edge, identity, rename, scaled, shift, total
+from ..calculus import (SAMPLE, TIME, Index, Map, Ref, System, Variable, as_node, edge, identity, number, rename, scaled, shift,
+                        total)
 from ..errors import OptionError, ShapeError, SpecError
 from . import initial as initial_values
 
@@ -66,6 +67,7 @@ class Assembly:
     mask: object = None                 # the variable m[t,n], or None
     given_state: bool = False
     links: object = None                # the variable ξ[t], or None
+    counts: object = None               # the variable counts[t,n]: how much the loss of each step counts; None: all alike
     initial: object = None
     l2: float = 0.0
     l1: float = 0.0
@@ -98,6 +100,7 @@ class Scope:
         self.owner = owner or label              # the layer that its parameters and equations belong to
         self.own = None                          # the layer's own index, once asked for
         self.journal = []
+        self.held = {}                           # symbol -> its value one step back
 
     @property
     def training(self):
@@ -202,27 +205,37 @@ class Scope:
 
     def previous(self, symbol, indices, initial=0, time=TIME, direction=None):
         """The value one step back (ahead where direction is −1) of a symbol that is defined later."""
-        before = shift(Ref(self.named(symbol), indices), time, direction or self.direction, as_node(initial))
-        return before if self.assembly.links is None else scaled(before, self.assembly.links)
+        direction = direction or self.direction
+        before = self.held[symbol] = shift(Ref(self.named(symbol), indices), time, direction, as_node(initial))
+        links = self.assembly.links
+        if links is None:
+            return before
+        return scaled(before, links if direction > 0 else shift(links, time, -1, number(1)))     # the link to the step ahead
 
-    def state_before(self, symbol, indices):
-        """The state one step back; before the first step zero, or the state that is carried in."""
+    def state_before(self, symbol, indices, learned=False):
+        """The state one step back; before the first step zero, what is learned, or the state that is carried in.
+
+        Where both can be, ``begins`` is 1 for the sequences that begin and 0 for those that go on.
+        """
         name, initial = self.named(symbol), 0
+        if learned:
+            initial = self.parameter(f"start_{symbol}", (self.own,), "bias")
         if self.assembly.given_state:
             if self.direction < 0:
                 raise OptionError(f"{self.label} runs backwards in time; no state can be carried into it",
                                   fix="train without carried states, or in one direction")
-            initial = Variable(f"{name}.start", [i for i in stored(indices) if i != TIME], "state")
+            carried = Variable(f"{name}.start", [i for i in stored(indices) if i != TIME], "carried")
+            initial = carried + Variable("begins", (SAMPLE,), "carried") * initial if learned else carried
         self.assembly.states.append(name)
         return self.previous(symbol, indices, initial)
 
     def state(self, symbol, new, before):
-        """Name the new state; where the mask is 0 the state before is held."""
+        """Name the new state; where the mask is 0 the state before is held, through no link: padding cuts no signal."""
         new = as_node(new)
         if self.mask is not None:
             if isinstance(new, Map):
                 new = self.define(f"new_{symbol}", new, role="activation")
-            new = self.mask * new + (1 - self.mask) * before
+            new = self.mask * new + (1 - self.mask) * self.held.get(symbol, before)
         elif isinstance(new, (Ref, Variable)):                 # a recurrence needs an equation, not a second name
             new = identity(new)
         ref = self.define(symbol, new, role="state")

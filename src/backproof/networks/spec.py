@@ -179,7 +179,7 @@ def _name(layer):
 
 def _options(layer, options):
     words = []
-    for name, value in options.items():
+    for name, value in sorted(options.items(), key=lambda option: option[0] not in layer.positional):
         if name == "activation":
             if not isinstance(value, str):
                 return None

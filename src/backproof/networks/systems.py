@@ -16,7 +16,8 @@ from .scope import Assembly, Scope, stored
 
 __all__ = ["Described", "RESERVED", "checked_layers", "describe", "penalties", "seeds"]
 
-RESERVED = ("E", "J", "L", "adj", "adj2", "grad", "hess", "idle", "ids", "mask", "penalty", "penalty_scale", "prediction",
+RESERVED = ("E", "J", "L", "adj", "adj2", "begins", "counts", "grad", "hess", "idle", "ids", "mask", "penalty", "penalty_scale",
+            "prediction",
             "steps", "v", "w", "x", "xi", "y")
 
 
@@ -64,7 +65,7 @@ def checked_layers(layers):
 
 
 def describe(layers, inputs, loss, *, initial=None, l2=0.0, l1=0.0, decay_biases=False, training=False, weighted=False,
-             masked=False, target=None, given_state=False, truncated=False, scaled_penalty=False):
+             masked=False, target=None, given_state=False, truncated=False, counted=False, scaled_penalty=False):
     """The system of a network; ``layers`` as ``checked_layers`` gives them."""
     first = layers[0][0]
     sequence = any(layer.steps for layer, *_ in layers)
@@ -75,7 +76,8 @@ def describe(layers, inputs, loss, *, initial=None, l2=0.0, l1=0.0, decay_biases
     free = ([TIME] if sequence else []) + [SAMPLE] + ([PAIR] if loss.pairs else [])
     assembly = Assembly(training=training, given_state=given_state, initial=initial, l2=l2, l1=l1,
                         decay_biases=decay_biases, mask=Variable("mask", (TIME, SAMPLE), "mask") if masked else None,
-                        links=Variable("xi", (TIME,), "scalar") if truncated else None)
+                        links=Variable("xi", (TIME,), "scalar") if truncated else None,
+                        counts=Variable("counts", (TIME, SAMPLE), "weight") if counted else None)
     x = _input(first, free, inputs, sequence)
     node, reach, shapes = x, (float("-inf"), float("inf")), []
     last_own = max((k for k, (layer, *_) in enumerate(layers) if layer.numbered), default=-1)
@@ -90,6 +92,9 @@ def describe(layers, inputs, loss, *, initial=None, l2=0.0, l1=0.0, decay_biases
                                       axes=stored(node.indices), role="activation")
     outputs = Scope(assembly, layers[-1][0], "the loss", 0).unit_of(node)
     loss.check(reach, _ending(layers))
+    if counted and TIME not in node.indices:
+        raise OptionError("counts weigh the losses of the steps, and this network has one output for all steps",
+                          fix="leave counted=True out")
     system = assembly.system
     system.aliases["prediction"] = node.name
     _loss(system, assembly, loss, node, outputs, target)
@@ -161,8 +166,8 @@ def _loss(system, assembly, loss, a, outputs, target):
             y = Variable("y", (*rest, outputs), "target", facts=("sums to one",) if loss.where == SIMPLEX else ())
     written = loss.at(a, y, outputs)
     runs, _ = stable(written, system)
-    system.define("E", mean_over_steps(runs, assembly), role="sample_loss",
-                  written=None if runs is written else mean_over_steps(written, assembly))
+    system.define("E", mean_over_steps(runs, assembly, over_loss=True), role="sample_loss",
+                  written=None if runs is written else mean_over_steps(written, assembly, over_loss=True))
 
 
 def _objective(system, parameters, weighted, scaled_penalty=False):

@@ -27,11 +27,12 @@ WORDS = {
     "log": "log({})", "sqrt": "sqrt({})", "abs": "fabs({})", "sign": "sign_of({})", "step": "step_of({})",
     "greater": "({} > {} ? 1.0 : 0.0)", "equal": "({} == {} ? 1.0 : 0.0)", "maximum": "larger({}, {})", "minimum": "smaller({}, {})",
     "select": "({} != 0.0 ? {} : {})", "sigmoid": "sigmoid({})", "tanh": "tanh({})", "erf": "erf({})", "expm1": "expm1({})",
-    "softplus": "softplus({})",
+    "softplus": "softplus({})", "normal_cdf": "normal_cdf({})",
 }
 FUNCTIONS = {
     "sigmoid": "static real sigmoid(real x)\n{\n    const real e = exp(-fabs(x));\n    return (x < 0 ? e : 1.0) / (1.0 + e);\n}",
     "softplus": "static real softplus(real x)\n{\n    return (x > 0 ? x : 0.0) + log1p(exp(-fabs(x)));\n}",
+    "normal_cdf": "static real normal_cdf(real x)\n{\n    return 0.5 * erfc(-0.70710678118654752 * x);\n}",
     "larger": "static real larger(real a, real b)\n{\n    return a < b || b != b ? b : a;\n}",
     "smaller": "static real smaller(real a, real b)\n{\n    return a > b || b != b ? b : a;\n}",
     "sign_of": "static real sign_of(real x)\n{\n    return x > 0 ? 1.0 : x < 0 ? -1.0 : x;\n}",

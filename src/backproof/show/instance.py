@@ -46,7 +46,7 @@ class Instance:
         if variable.role == "mask":
             keep = (np.arange(shape[0])[:, None] < self.rng.integers(1, shape[0] + 1, size=shape[1:])[None]).astype(float)
             return keep
-        if variable.role in ("weight", "scalar", "target", "noise", "state"):
+        if variable.role in ("weight", "scalar", "target", "noise", "state", "carried"):
             return self.rng.uniform(0.2, 0.8, size=shape)
         if variable.role == "parameter" and len(shape) > 1:
             return normal / np.sqrt(shape[0])

@@ -1,6 +1,6 @@
 """The phrases of the pages, in English and Chinese: one table, one row each. {0}, {1} stand for numbers and names."""
 
-__all__ = ["PAGE_WORDS", "page_phrase"]
+__all__ = ["PAGE_WORDS", "SENTENCE_WORDS", "page_phrase"]
 
 PAGE_WORDS = {
     "heading": ("Trace of a network", "网络的逐步追踪"),
@@ -190,6 +190,61 @@ PAGE_WORDS = {
         "验证损失自第 {1} 轮最优后上升了 {0}，而训练损失仍在下降",
     ),
     "mend_patience": ("stop there: patience=5", "提前停止：patience=5"),
+    "horizon": ("The horizon: how far back in time the error signal reaches", "视界：误差信号向过去传播多远"),
+    "horizon_reach": (
+        "the signal of a loss is at 1 % of its largest value or more up to {0} steps back; the longest sequence has {1}",
+        "损失的信号在向过去 {0} 步之内不低于其最大值的 1 %；最长的序列有 {1} 步",
+    ),
+    "horizon_beyond": (
+        "the signal of a loss is still at 1 % of its largest value or more {0} steps back, as far as was measured; "
+        "the longest sequence has {1}",
+        "在测量所及的 {0} 步之前，损失的信号仍不低于其最大值的 1 %；最长的序列有 {1} 步",
+    ),
+    "horizon_rate": ("every step back multiplies it by about {0}", "每向过去一步约乘以 {0}"),
+    "horizon_jacobian": (
+        "{0}: one step's Jacobian ∂h(t)/∂h(t−1) has spectral radius {1} and norm {2} (means over steps of these data)",
+        "{0}：一步的雅可比矩阵 ∂h(t)/∂h(t−1) 的谱半径为 {1}，范数为 {2}（在这些数据上的均值）",
+    ),
+    "horizon_slopes": ("{0}: mean slopes {1}", "{0}：平均斜率 {1}"),
+    "horizon_matrices": ("{0}: spectral radii {1}", "{0}：谱半径 {1}"),
+    "horizon_bias": (
+        "truncation_length={0} cuts off {1} % of the gradient (cosine with the full gradient {2})",
+        "truncation_length={0} 截去梯度的 {1} %（与完整梯度的余弦为 {2}）",
+    ),
+    "horizon_spread": (
+        "continue_probability={0} is unbiased and scatters by {1} % of the gradient's norm a draw",
+        "continue_probability={0} 无偏，每次抽样的离散为梯度范数的 {1} %",
+    ),
+    "horizon_explodes": (
+        "the signal grows by {0} a step: clip the gradients (clip_norm=1.0), or start with smaller recurrent weights "
+        "(initial=\"orthogonal\")",
+        "信号每步增长到 {0} 倍：请裁剪梯度（clip_norm=1.0），或以较小的循环权重开始（initial=\"orthogonal\"）",
+    ),
+    "horizon_length": (
+        "truncation_length={0} is enough here: it cuts off {1} % of the gradient",
+        "这里 truncation_length={0} 就够了：它截去梯度的 {1} %",
+    ),
+    "horizon_full": (
+        "truncation_length={0} still cuts off {1} % of the gradient: train with full gradients (the memory keeps to a budget)",
+        "truncation_length={0} 仍截去梯度的 {1} %：请用完整梯度训练（内存受预算约束）",
+    ),
+    "horizon_gates": (
+        "what lies more than {0} of the {1} steps back is hardly learned: lstm or gru",
+        "超过 {0} 步（共 {1} 步）之前的内容很难学到：请用 lstm 或 gru",
+    ),
+    "horizon_orthogonal": (
+        "a recurrent matrix has the spectral radius {0}: initial=\"orthogonal\" starts at 1",
+        "循环矩阵的谱半径为 {0}：initial=\"orthogonal\" 从 1 开始",
+    ),
+    "horizon_all": ("all states", "全部状态"),
+    "horizon_curve": ("The error signal over the lag, relative to its largest value", "误差信号随滞后的变化（相对于最大值）"),
+    "horizon_heat": ("The signal of single losses over the lag", "单个损失的信号随滞后的变化"),
+    "horizon_heat_about": (
+        "Each row is the loss of one step; lag 0 stands at the left. From dark to light are {0} decades.",
+        "每行是一个时间步的损失；左端滞后为 0。由深到浅为 {0} 个数量级。",
+    ),
+    "horizon_row": ("{0}, t = {1}", "{0}，t = {1}"),
+    "horizon_silent": ("no signal reaches any state", "没有信号到达任何状态"),
     "no_moments": (
         "Every epoch is measured where a Health is among the callbacks of fit.",
         "在 fit 的 callbacks 中加入 Health 即可记录每一轮。",
@@ -197,6 +252,47 @@ PAGE_WORDS = {
     "no_weight": ("Choose a weight.", "请选择权重。"),
     "gone": ("not kept in this page", "本页未保留"),
     "ids": ("token {0}", "词元 {0}"),
+}
+
+SENTENCE_WORDS = {
+    "about": (
+        "Choose a word. Its window is what the network reads; below, the error signal is shared out from the score down to "
+        "every component of the word vectors.",
+        "请选择一个词。网络读取该词的窗口；下方显示误差信号如何从得分逐层分配到每个词向量的各个分量。",
+    ),
+    "sentence": ("The sentence", "句子"),
+    "language": ("中文", "English"),
+    "theme": ("Theme", "主题"),
+    "signal": ("The signal", "误差信号"),
+    "loss": ("the error E, if the tag were", "误差 E，假设标签为"),
+    "score": ("1 at the score of", "从该得分出发的信号 1："),
+    "scored": ("score of {0}: {1}", "{0} 的得分：{1}"),
+    "error": ("E = {0} if the tag were {1}", "若标签为 {1}，E = {0}"),
+    "output": ("What the network says", "网络的输出"),
+    "window": ("The window and its vectors", "窗口与词向量"),
+    "word": ("word", "词"),
+    "vector": ("vector e (above), ∂/∂e (below)", "上：词向量 e；下：∂/∂e"),
+    "size": ("‖∂/∂e‖", "‖∂/∂e‖"),
+    "share": ("share", "占比"),
+    "product": ("e · ∂/∂e", "e · ∂/∂e"),
+    "drives": ("{0} drives the update most: {1} of the signal.", "{0} 对更新的影响最大：占信号的 {1}。"),
+    "none": ("No signal reaches the words: nothing would be learnt.", "没有信号到达词向量：不会学到任何东西。"),
+    "outside": ("beyond the end", "句外"),
+    "components": ("Components of {0}", "{0} 的各分量"),
+    "component": ("component", "分量"),
+    "value": ("value", "值"),
+    "derivative": ("∂/∂e", "∂/∂e"),
+    "layers": ("The signal in the layers", "各层的信号"),
+    "unit": ("unit", "单元"),
+    "most": ("the {0} largest of {1}", "{1} 个中最大的 {0} 个"),
+    "repeated": (
+        "{0} stands {1} times in the window: its vector receives the sum.",
+        "{0} 在窗口中出现 {1} 次：其词向量得到各处信号之和。",
+    ),
+    "kept": ("The numbers of the first {0} of {1} words are kept in this page.", "本页保留了 {1} 个词中前 {0} 个的数字。"),
+    "equations": ("The equations", "方程"),
+    "tagged": ("tagged {0}", "标签 {0}"),
+    "truth": ("truth {0}", "真实标签 {0}"),
 }
 
 

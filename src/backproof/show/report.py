@@ -12,6 +12,8 @@ import numpy as np
 
 from .document import cleaned, width_of
 from .health import Health, Verdict
+from .horizon import measure_horizon
+from .horizon_page import cards
 from .html import assemble
 from .mathml import element
 from .page_words import page_phrase
@@ -22,8 +24,8 @@ CLASSES = 40  # classes that a confusion matrix shows
 FACTORS = ("gain", "alignment", "slope")
 
 
-def report(model, X, y=None, *, class_names=None, title=""):
-    """The Report of a model on samples; its Health's moments, or one moment at the present weights."""
+def report(model, X, y=None, *, class_names=None, title="", horizon=False):
+    """The Report of a model on samples; its Health's moments, or one moment at the present weights; ``horizon``: over time, too."""
     health = model.health
     if health is None or not health.moments:
         health = Health(X, y)
@@ -42,6 +44,7 @@ def report(model, X, y=None, *, class_names=None, title=""):
         model.objective(X, y),
         class_names,
         title,
+        horizon=measure_horizon(model, X, y) if horizon else None,
     )
 
 
@@ -87,6 +90,7 @@ class Report:
     class_names: list | None = None
     title: str = ""
     notes: list = field(default_factory=list)
+    horizon: object = None
 
     @property
     def text(self):
@@ -100,7 +104,8 @@ class Report:
         lines += ["", f"{say('health')} ({self._when(say)})", *_aligned(self._table(say)), say("health_about"), ""]
         lines += [f"{say('loss_now')}: {self.loss:.6g}", f"{say('objective_now')}: {self.objective:.6g}"]
         summary = self._summary(say)
-        return "\n".join(lines + ([summary] if summary else []))
+        lines += [summary] if summary else []
+        return "\n".join(lines + (["", self.horizon.to_text(language)] if self.horizon else []))
 
     def to_html(self, path=None, language="en"):
         """Write the page, one self-contained file without a script, and give its path; without a path its text."""
@@ -220,6 +225,8 @@ class Report:
         }
         if steps and max(map(len, steps.values())) > 1:
             parts.append(_card(say("over_time"), chart(steps, say("over_time"), logarithmic=True)))
+        if self.horizon:
+            parts += cards(self.horizon, language, _card, chart)
         curves = {
             say(key): [(r["epoch"] + 1, r[column]) for r in self.history.records if r.get(column) is not None]
             for key, column in (("training", "loss"), ("validation", "validation_loss"))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..train.links import Links
 from .trace_page import trace_page
 
 __all__ = ["Recorder", "Recording", "Snapshot", "Trace"]
@@ -29,18 +30,23 @@ class Snapshot:
 class Recording:
     """Runs a model's equations on fixed samples, at whatever parameters: ``recording(parameters)`` -> {name: array}.
 
+    ``truncation_length``: with the adjoint cut every so many steps, the factors as ``xi``.
     Attributes  derivation   the equations that run, with the inputs' derivatives
                 fixed        {input: array in stored order}; n: how many samples
     """
 
-    def __init__(self, model, X, y, sample_weight=None):
+    def __init__(self, model, X, y, sample_weight=None, truncation_length=None):
         network, fed = model.network, model._feeds(X, y, sample_weight)
+        links = Links.of(network, truncation_length, None, fed, 0)
+        fed.how.update(links.how)
         wrt = [p.name for p in network.parameters] + ([] if network.vocabulary is not None else ["x"])
         self.network, self.n, self.lengths = network, fed.n, fed.lengths
         self.derivation = network.derive(wrt=wrt, **fed.how)
         self.names = tuple(self.derivation.system.equations)
         self.program = model.program(*self.names, derived=True, wrt=tuple(wrt), **fed.how)
         self.fixed = model._store(self.program, fed.arrays)
+        if links.draw:
+            self.fixed["xi"] = links.draw(0, 0).astype(model.dtype)
         self._run = lambda parameters: model.engine.Run(self.program, {**parameters, **self.fixed}, model.dtype)
 
     def __call__(self, parameters):

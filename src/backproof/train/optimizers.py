@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from inspect import signature
 
-from ..calculus import ONE, Variable, abs, add, as_node, largest, maximum, minimum, number, reciprocal, sqrt, square, total
+from ..calculus import (ONE, System, Variable, abs, add, as_node, identity, largest, maximum, minimum, number, reciprocal, sqrt,
+                        square, total)
 from ..errors import OptionError
 from ..lower import RowsOf
 from ..networks.systems import penalties
 from .rows import rows_of
 
-__all__ = ["Optimizer", "OPTIMIZERS", "optimizer", "update_equations"]
+__all__ = ["Optimizer", "OPTIMIZERS", "optimizer", "update_alone", "update_equations"]
 
 OPTIMIZERS = {}
 
@@ -189,6 +190,19 @@ def update_equations(system, gradients, parameters, optimizer, *, clip_norm=None
         system.define(f"next.{variable.name}", value, axes=axes, role="update", layer=parameter.layer, rule="update")
         replaces[f"next.{variable.name}"] = RowsOf(variable.name, rows.places) if rows else variable.name
     return system, replaces
+
+
+def update_alone(parameters):
+    """A system for an update whose gradients, L and J are computed elsewhere and given: (system, {parameter: its gradient})."""
+    system, gradients = System(), {}
+    for parameter in parameters:
+        system.define(f"kept.{parameter.name}", identity(Variable(parameter.name, parameter.axes, "parameter")), axes=parameter.axes)
+        gradients[parameter.name] = f"grad.{parameter.name}"
+        system.define(f"grad.{parameter.name}", identity(Variable(f"given.{parameter.name}", parameter.axes, "input")),
+                      axes=parameter.axes)
+    for name in ("L", "J"):
+        system.define(name, identity(Variable(f"given.{name}", (), "input")))
+    return system, gradients
 
 
 def _tables(system, gradients, parameters):
