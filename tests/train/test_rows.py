@@ -184,6 +184,18 @@ def test_a_step_that_is_not_finite_puts_no_row(engine):
     assert changed[:8].any() and not changed[8:].any()               # the first step came through, the second did not
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("how", [{"truncation_length": 2}, {"truncation_length": 2, "stateful": True}, {"truncation_lag": 2},
+                                 {"memory_budget": 500}], ids=str)
+def test_tables_learn_in_every_form_of_truncation(how, engine):
+    net = Network("embedding 4 vocabulary=12 | rnn 5 | 3 softmax", loss="cross_entropy")
+    X, y = data(STEPS)
+    model = net.build(engine=engine, dtype="float64", seed=1)
+    start = model.parameters["E1"].copy()
+    model.fit(X, np.repeat(y[:, None], 6, axis=1), epochs=1, batch_size=5, optimizer="sgd", learning_rate=0.1, **how)
+    assert (model.parameters["E1"] != start).all(axis=1).tolist() == [True] * 9 + [False] * 3
+
+
 # ------------------------------------------------------------------------------------------------------ what it costs
 
 def step_program(vocabulary, **how):

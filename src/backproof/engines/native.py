@@ -235,6 +235,8 @@ class Run:
         return {parameter: self._read(value) for parameter, value in self.program.gradients.items()}
 
     def update(self):
+        if self.program.rows:
+            raise EngineError("a run replaces whole values, and this program updates tables by rows", fix="step it in a Session")
         with _named_errors():
             self.machine.run(True)
         return {old: self._read(new) for new, old in self.program.replaces.items()}
