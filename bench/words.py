@@ -29,7 +29,8 @@ class Ours:
 
     def __init__(self, start, ids, y, batch, optimizer, threads):
         vocabulary, vector = start["E1"].shape
-        spec = f"window {ids.shape[1]} vocabulary={vocabulary} embedding {vector} | {len(start['b2'])} tanh | {len(start['b3'])} softmax"
+        window, hidden, classes = ids.shape[1], len(start["b2"]), len(start["b3"])
+        spec = f"window {window} vocabulary={vocabulary} embedding {vector} | {hidden} tanh | {classes} softmax"
         self.model = Network(spec, loss="cross_entropy").build(initial=start, threads=threads, engine="native")
         how = OPTIMIZERS[optimizer]
         program = self.model._step_program({"target": "class"}, how, None, None, False)
@@ -83,13 +84,14 @@ class Torch:
         self.loss(slice(0, self.batch))
         found = {"E1": self.table.weight.grad.to_dense(), **{f"{letter}{k}": (p.T if letter == "W" else p) for k, layer in
                  ((2, self.layers[0]), (3, self.layers[2])) for letter, p in (("W", layer.weight.grad), ("b", layer.bias.grad))}}
-        return {name: np.array(array) for name, array in found.items()}
+        return {name: array.numpy() for name, array in found.items()}
 
 
 def start_of(vocabulary, vector, window, hidden, classes):
     """Starting values, drawn in float32."""
     draw = np.random.default_rng(0)
-    shapes = {"E1": (vocabulary, vector), "W2": (window * vector, hidden), "b2": (hidden,), "W3": (hidden, classes), "b3": (classes,)}
+    shapes = {"E1": (vocabulary, vector), "W2": (window * vector, hidden), "b2": (hidden,), "W3": (hidden, classes),
+              "b3": (classes,)}
     return {name: draw.standard_normal(shape, np.float32) * np.float32(0.1) for name, shape in shapes.items()}
 
 
@@ -128,8 +130,8 @@ if __name__ == "__main__":
                           ("threads", os.cpu_count()), ("seconds", 5)):
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
-    print(f"One step on windows of {options.window} words, vectors of {options.vector}, {options.hidden} tanh units, {options.classes} "
-          f"classes, batch {options.batch}, float32, {options.threads} threads; microseconds, minimum / median"
+    print(f"One step on windows of {options.window} words, vectors of {options.vector}, {options.hidden} tanh units, "
+          f"{options.classes} classes, batch {options.batch}, float32, {options.threads} threads; microseconds, minimum / median"
           + (f"; torch {torch.__version__}" if torch else "; PyTorch is not installed") + "\n")
     print("| optimizer | vocabulary | backproof | PyTorch | ratio of the minima |\n| --- | ---: | ---: | ---: | ---: |")
     for optimizer in ("sgd", "adam"):

@@ -33,7 +33,8 @@ def windows(words):
 
 def corpus():
     """(windows with a place in the middle, windows without)."""
-    ids, place = np.concatenate([windows(words) for words in SENTENCES]), [word.isupper() for words in SENTENCES for word in words]
+    ids = np.concatenate([windows(words) for words in SENTENCES])
+    place = [word.isupper() for words in SENTENCES for word in words]
     return ids[place], ids[~np.array(place)]
 
 
@@ -73,7 +74,8 @@ def differences(J, theta, step=1e-5):
 
 def main():
     true, without = corpus()
-    network = Network(f"window 5 vocabulary={len(WORDS)} embedding 4 | 8 sigmoid | 1 nobias", loss="pairwise_margin")
+    spec = f"window 5 vocabulary={len(WORDS)} embedding 4 | 8 sigmoid | 1 nobias"
+    network = Network(spec, loss="pairwise_margin")
     model = network.build(seed=2, dtype="float64")
     sampled = Corruption(true, without)
     pair = sampled.pairs(seed=2)[:1]
@@ -96,7 +98,8 @@ def main():
 if __name__ == "__main__":
     found = main()
     print("parameters", found["shapes"])
-    print(f"J of the first pair {found['loss']:.4f}; by hand and derived differ by {found['by_hand']:.1e}, differences by {found['checked']:.1e}")
+    print(f"J of the first pair {found['loss']:.4f}; by hand and derived differ by {found['by_hand']:.1e}, "
+          f"differences by {found['checked']:.1e}")
     print(f"pairs beyond the margin: {found['idle'][0]:.0%} in the first epoch, {found['idle'][1]:.0%} in the last")
     print(f"vectors that moved most: {', '.join(found['moved'])}")
     print(f"a window with a place scores above one without in {found['ranked']:.1%} of all pairs")

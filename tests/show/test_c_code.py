@@ -100,3 +100,16 @@ def test_more_samples_than_the_arena_holds_give_nan_and_write_nothing(tmp_path):
 def test_an_unknown_optimizer_is_refused_by_name():
     with pytest.raises(OptionError, match="no optimizer 'newton'"):
         Network("3 | 2").derive().to_c(optimizer="newton")
+
+
+@pytest.mark.parametrize("word", ["", " frozen"])
+def test_no_word_has_no_row_and_a_frozen_table_stays(word, tmp_path):
+    network = Network(f"window 3 vocabulary=6 embedding 2 padding{word} | 4 tanh | 1 nobias", loss="pairwise_margin")
+    model, ids = network.build(seed=1, dtype="float64"), np.array([[[-1, 3, 2], [5, -1, -1]], [[0, 0, -1], [1, 4, 5]]])
+    made = Compiled(network.derive().to_c(n_max=4), tmp_path)
+    theta, gradient = made.flat(model.parameters), np.zeros(made.parameters)
+    assert close(made.call("gradient", [theta, gradient], {"ids": ids}, {"N": 2}), model.objective(ids, None))
+    assert close(gradient, made.flat(model.gradients(ids, None)))
+    moved, table = theta.copy(), slice(made.layout["E1"], made.layout["E1"] + 12)
+    made.call("step", [moved, np.zeros(8 * made.parameters)], {"ids": ids}, {"N": 2})
+    assert (moved[table] == theta[table]).all() == bool(word) and (moved != theta).any()

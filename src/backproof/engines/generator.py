@@ -51,6 +51,7 @@ _WEYL = 0x9E3779B9, 0xBB67AE85
 _ROUNDS = 10
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 _CHUNK = 1 << 14         # blocks worked on at once; temporaries stay in cache
+_PAIRS = 1 << 18         # pairs of normals drawn at once: 20 MB of temporaries
 
 
 def philox(counter, key):
@@ -138,12 +139,14 @@ def normal(seed, stream, count, at=(0, 0, 0)):
     >>> float(abs(normal(0, "parameters", 10000).mean())) < 0.05
     True
     """
-    pairs = (count + 1) // 2
-    u = uniform(seed, stream, 2 * pairs, at)
-    u, v = u[..., 0::2], u[..., 1::2]
-    radius, angle = np.sqrt(-2 * np.log1p(-u)), 2 * math.pi * v
-    result = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
-    return result.reshape(*u.shape[:-1], 2 * pairs)[..., :count]
+    parts = []
+    for first in range(0, max(count, 1), 2 * _PAIRS):                       # a table of millions is drawn part by part
+        pairs = (min(count - first, 2 * _PAIRS) + 1) // 2
+        u = uniform(seed, stream, 2 * pairs, at, skip=first)
+        u, v = u[..., 0::2], u[..., 1::2]
+        radius, angle = np.sqrt(-2 * np.log1p(-u)), 2 * math.pi * v
+        parts.append(np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1).reshape(*u.shape[:-1], 2 * pairs))
+    return np.concatenate(parts, axis=-1)[..., :count]
 
 
 def initial_values(distribution, shape, seed, parameter_number):

@@ -24,8 +24,9 @@ def session_of(model, links, fed, optimizer, options, decay_biases, budget, lazy
     if links.lag:
         update, windows = update_program(model, *more), lag_of(model, fed.how, links.length, budget, training=True)
         return (lambda parameters, state: lag.Session(update, windows, windows.begin, parameters, state)), update
-    if links.stateful:
-        program = model._step_program(how, *more, lazy=lazy, outputs=("L", "J", "E", *(f"{name}.end" for name in model.network.states)))
+    if links.stateful:                                                 # its runs replace whole tables
+        ends = (f"{name}.end" for name in model.network.states)
+        program = model._step_program(how, *more, lazy=False, outputs=("L", "J", "E", *ends))
         given = program, links.length, engine
         return (lambda parameters, state: stateful.Session(*given, parameters, state, dtype, model.threads)), program
     program = model._step_program(how, *more, lazy=lazy)
