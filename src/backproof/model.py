@@ -98,6 +98,7 @@ class Model:
                                  where=f"{name}[{', '.join(i.name for i in known[name].axes)}]")
             if not np.isfinite(array).all():
                 raise DataError(f"{name} has {np.count_nonzero(~np.isfinite(array))} values that are not finite")
+            array.flags.writeable = known[name].kind != "table"        # so that engines need not read a table again
             checked[name] = array
         self._arrays = {name: checked.get(name, self._arrays.get(name)) for name in known}
         missing = [name for name, array in self._arrays.items() if array is None]
@@ -360,6 +361,8 @@ class Model:
             raise
         finally:
             self._arrays = {name: np.asarray(array) for name, array in session.parameters.items()}
+            for parameter in self.network.parameters:
+                self._arrays[parameter.name].flags.writeable = parameter.kind != "table"
             self._training = signature, session.state, (progress.epoch, progress.steps)
         return self
 

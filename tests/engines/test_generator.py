@@ -140,9 +140,15 @@ def test_normal_draws_have_the_moments_of_a_normal():
     assert abs(np.corrcoef(x[0:-1:2], x[1::2])[0, 1]) < 0.02
 
 
+def test_normals_are_the_same_drawn_part_by_part(monkeypatch):
+    whole = normal(3, "parameters", 1001, at=(0, 0, [1, 2]))
+    monkeypatch.setattr(generator, "_PAIRS", 7)
+    assert (normal(3, "parameters", 1001, at=(0, 0, [1, 2])) == whole).all()
+
+
 def test_normal_is_finite_at_the_ends_of_the_uniform(monkeypatch):
     for end in (0.0, 1 - 2.0**-53):
-        monkeypatch.setattr(generator, "uniform", lambda *args, end=end: np.full(2, end))
+        monkeypatch.setattr(generator, "uniform", lambda *args, end=end, **how: np.full(2, end))
         assert np.isfinite(normal(0, "order", 2)).all()
 
 

@@ -1,16 +1,18 @@
 """Tables of vectors are updated at the rows that a step looks up: the numbers, and what they cost."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from backproof import Network, layer, square, total
+from backproof import Dense, Layer, Network, layer, mean, square, total
 from backproof.calculus import Index, System, Variable, one_hot
 from backproof.engines import choose
 from backproof.errors import NonFiniteError, ProgramError
 from backproof.lower import Instruction, Operand, Program, RowsOf, Value, Word, lower, plan
-from backproof.oracles import assert_agree
+from backproof.oracles import assert_agree, complex_step
 from backproof.train.checkpoints import Checkpoints
 from backproof.train.optimizers import OPTIMIZERS
 
@@ -213,6 +215,28 @@ def test_the_native_engine_keeps_one_copy_of_a_table():
     assert sizes[3000] - sizes[1000] == 2000 * 3 * line
 
 
+def test_a_table_is_read_by_the_engine_once_and_again_when_it_is_another():
+    net = Network(WINDOWS, loss="cross_entropy")
+    X, y = data()
+    native, reference = (net.build(seed=1, engine=engine, dtype="float64") for engine in ("native", "reference"))
+    def same():                                                                                    # noqa: E306
+        return all(np.allclose(native.predict(X), reference.predict(X), rtol=1e-12) for _ in range(2))
+    assert same()
+    for model in (native, reference):
+        model.set_parameters(E1=model.parameters["E1"] * 2)
+    assert same()
+    for model in (native, reference):
+        model.fit(X, y, epochs=1, batch_size=5)
+    assert same()
+    program = native.program("prediction")
+    table = np.array(native.parameters["E1"])                           # writable: read at every run
+    for factor in (1, 3):
+        table *= factor
+        found = native.engine.Run(program, {**native.parameters, "E1": table, "ids": X}).outputs()["prediction"]
+        reference.set_parameters(E1=table)
+        assert np.allclose(found, reference.predict(X), rtol=1e-12)
+
+
 # ------------------------------------------------------------------------------------------------------ what is chosen
 
 def test_a_table_that_is_read_as_a_whole_is_updated_as_a_whole():
@@ -230,6 +254,42 @@ def test_a_table_that_is_read_as_a_whole_is_updated_as_a_whole():
     start = model.parameters["E1"].copy()
     model.fit(X, Y, epochs=1)
     assert (model.parameters["E1"] != start).all()
+
+
+@dataclass(frozen=True)
+class Bag(Layer):
+    """A user's layer: the mean of the vectors of its ids, times their sum where ``twice``."""
+
+    size: int
+    vocabulary: int
+    units: int
+    twice: bool = False
+    padding: bool = False
+
+    reads_ids: ClassVar[bool] = True
+
+    def forward(self, scope, x):
+        v, j = scope.unit(self.vocabulary, part="vocabulary", letter="v"), scope.unit(self.units)
+        table, position = scope.parameter("E", (v, j), "table"), scope.unit_of(x)
+        vectors = total(one_hot(x, v) * table, over=v)
+        e = mean(vectors, over=position)
+        return scope.define("e", e * total(vectors, over=position) if self.twice else e, role="activation")
+
+
+@pytest.mark.parametrize("twice", [False, True])
+@pytest.mark.parametrize("padding", [False, True])
+def test_a_users_layer_of_lookups_is_updated_by_rows(padding, twice):
+    X, y = data(n=20)
+    X[3, 1] = -1 if padding else 0
+    net = Network([Bag(3, 12, 5, twice, padding), Dense(3, "softmax")], loss="cross_entropy")
+    model = net.build(dtype="float64")
+    numeric = complex_step(model.objective_function(X, y), dict(model.parameters), names=["E1"])
+    assert_agree(model.gradients(X, y)["E1"], numeric["E1"], tolerance=1e-13)
+    found = [net.build(engine=engine, dtype="float64").fit(X, y, epochs=2, batch_size=7, optimizer="sgd", lazy=lazy).parameters["E1"]
+             for engine in ENGINES for lazy in (True, False)]
+    for other in found[1:]:
+        assert_agree(other, found[0], tolerance=1e-14)
+    assert net.build()._step_program({"target": "class"}, OPTIMIZERS["sgd"], None, None, False).rows
 
 
 def collected(engine, ids, source, vocabulary, dtype="float64"):

@@ -51,6 +51,7 @@ _WEYL = 0x9E3779B9, 0xBB67AE85
 _ROUNDS = 10
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 _CHUNK = 1 << 14         # blocks worked on at once; temporaries stay in cache
+_PAIRS = 1 << 18         # pairs of normals drawn at once: 20 MB of temporaries
 
 
 def philox(counter, key):
@@ -92,8 +93,8 @@ def stream_key(seed, stream):
     return philox([STREAMS[stream].number, 0, 0, 0], [seed & 0xFFFFFFFF, seed >> 32])[:2]
 
 
-def words(seed, stream, count, at=(0, 0, 0)):
-    """The first count words of 32 bits of the sequence at an address (or at many).
+def words(seed, stream, count, at=(0, 0, 0), block=0):
+    """The first count words of 32 bits of the sequence at an address (or at many), from a block on.
 
     Shapes   at: three whole numbers or arrays that broadcast to (...); returns uint32 (..., count).
 
@@ -107,12 +108,12 @@ def words(seed, stream, count, at=(0, 0, 0)):
     first, second, third = np.broadcast_arrays(*(_address(word) for word in at))
     counter = np.empty((*first.shape, -(-count // 4), 4), dtype=np.uint32)
     counter[..., 0], counter[..., 1], counter[..., 3] = first[..., None], second[..., None], third[..., None]
-    counter[..., 2] = np.arange(counter.shape[-2])
+    counter[..., 2] = np.arange(block, block + counter.shape[-2])
     return philox(counter, key).reshape(*first.shape, 4 * counter.shape[-2])[..., :count]
 
 
-def uniform(seed, stream, count, at=(0, 0, 0), bits=53):
-    """The first count uniform draws in [0, 1) at an address, float64, exact multiples of 2^-bits.
+def uniform(seed, stream, count, at=(0, 0, 0), bits=53, block=0):
+    """The first count uniform draws in [0, 1) at an address, float64, exact multiples of 2^-bits; from a block on.
 
     Shapes   at: three whole numbers or arrays that broadcast to (...); returns (..., count).
     Raises   OptionError unless bits is 24 (one word a draw) or 53 (two words a draw).
@@ -122,9 +123,9 @@ def uniform(seed, stream, count, at=(0, 0, 0), bits=53):
     True
     """
     if bits == 24:
-        return (words(seed, stream, count, at) >> np.uint32(8)) * 2.0**-24
+        return (words(seed, stream, count, at, block) >> np.uint32(8)) * 2.0**-24
     if bits == 53:
-        return (_draws(seed, stream, count, at) >> np.uint64(11)) * 2.0**-53
+        return (_draws(seed, stream, count, at, block) >> np.uint64(11)) * 2.0**-53
     raise OptionError(f"uniform draws have 24 or 53 bits, not {bits!r}", fix="say bits=24 or bits=53")
 
 
@@ -136,12 +137,14 @@ def normal(seed, stream, count, at=(0, 0, 0)):
     >>> float(abs(normal(0, "parameters", 10000).mean())) < 0.05
     True
     """
-    pairs = (count + 1) // 2
-    u = uniform(seed, stream, 2 * pairs, at)
-    u, v = u[..., 0::2], u[..., 1::2]
-    radius, angle = np.sqrt(-2 * np.log1p(-u)), 2 * math.pi * v
-    result = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
-    return result.reshape(*u.shape[:-1], 2 * pairs)[..., :count]
+    parts = []
+    for first in range(0, max(count, 1), 2 * _PAIRS):                       # a table of millions is drawn part by part
+        pairs = (min(count - first, 2 * _PAIRS) + 1) // 2
+        u = uniform(seed, stream, 2 * pairs, at, block=first // 2)          # a block of four words is a pair
+        u, v = u[..., 0::2], u[..., 1::2]
+        radius, angle = np.sqrt(-2 * np.log1p(-u)), 2 * math.pi * v
+        parts.append(np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1).reshape(*u.shape[:-1], 2 * pairs))
+    return np.concatenate(parts, axis=-1)[..., :count]
 
 
 def initial_values(distribution, shape, seed, parameter_number):
@@ -232,9 +235,9 @@ def truncation_links(seed, epoch, step, T, probability):
     return np.where(kept, 1 / probability, 0.0)
 
 
-def _draws(seed, stream, count, at):
+def _draws(seed, stream, count, at, block=0):
     """Draws of 64 bits: uint64 (..., count), word 2m low, word 2m+1 high."""
-    pairs = words(seed, stream, 2 * _whole("count", count, 1 << 33), at).astype(np.uint64)
+    pairs = words(seed, stream, 2 * _whole("count", count, 1 << 33), at, block).astype(np.uint64)
     return pairs[..., 0::2] | pairs[..., 1::2] << _HALF
 
 

@@ -148,7 +148,7 @@ class _Bindings:
         bound, idle = self.of(program)
         free = idle.setdefault((dtype, threads), [])
         with _named_errors():
-            return bound, free.pop() if free else _MACHINES[dtype](bound.builder, threads), free
+            return bound, free.pop() if free else (_MACHINES[dtype](bound.builder, threads), {}), free
 
 
 _bindings = _Bindings()
@@ -166,7 +166,7 @@ class Run:
 
     def __init__(self, program, feeds, dtype=np.float64, threads=None):
         self.program, self.dtype = program, _dtype(dtype)
-        self.bound, self.machine, self._free = _bindings.machine(program, self.dtype, threads or 0)
+        self.bound, (self.machine, self._fed), self._free = _bindings.machine(program, self.dtype, threads or 0)
         arrays = {}
         for name, value in program.values.items():
             if value.storage in ("value", "extent"):
@@ -180,15 +180,23 @@ class Run:
             for name, array in arrays.items():
                 if program.values[name].integer:
                     self.machine.feed_integers(self.bound.value[name], array)
-                else:
+                elif not self._has(name, array):
                     self.machine.feed(self.bound.value[name], array)
             self.machine.turn_twins()
             self.machine.run(False)
         _refuse_ids(self.machine.bad_ids())
 
+    def _has(self, name, array):
+        """Does the machine hold a parameter from a run before? Only of arrays that nobody can have written since."""
+        known = self._fed.pop(name, lambda: None)() is array
+        kept = self.program.values[name].storage == "parameter" and not array.flags.writeable and array.base is None
+        if kept:
+            self._fed[name] = weakref.ref(array)
+        return kept and known
+
     def __del__(self):
         if hasattr(self, "machine"):
-            self._free.append(self.machine)
+            self._free.append((self.machine, self._fed))
 
     def outputs(self):
         return {public: self._look(operand) for public, operand in self.program.outputs.items()}
