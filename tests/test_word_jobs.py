@@ -135,6 +135,12 @@ def test_bad_options_are_told(run, tmp_path, options, message):
     assert code in (2, 66) and out == "" and message in err
 
 
+def test_describe_says_what_a_tagger_reads(run, model):
+    code, out, _ = run("describe", model)
+    assert code == 0 and "reads windows of 5 words and tags the middle one: O, B-group, I-group" in out and "word  113 symbols" in out
+    assert json.loads(run("describe", model, "--json")[1])["channels"] == {"word": 113, "case": 6}
+
+
 def test_models_of_words_and_of_tables_are_told_apart(run, tmp_path, model):
     assert main(["train", "iris", "--epochs", "1", "--out", str(tmp_path / "t"), "-q", "--no-peers"]) == 0
     table = tmp_path / "t/model.safetensors"
