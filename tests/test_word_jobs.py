@@ -137,7 +137,8 @@ def test_bad_options_are_told(run, tmp_path, options, message):
 
 def test_describe_says_what_a_tagger_reads(run, model):
     code, out, _ = run("describe", model)
-    assert code == 0 and "reads windows of 5 words and tags the middle one: O, B-group, I-group" in out and "word  113 symbols" in out
+    assert code == 0 and "reads windows of 5 words and tags the middle one: O, B-group, I-group" in out
+    assert "word  113 symbols" in out
     assert json.loads(run("describe", model, "--json")[1])["channels"] == {"word": 113, "case": 6}
 
 

@@ -99,7 +99,8 @@ def test_places_are_lines_of_the_file():
 def test_any_text_is_read_or_told():
     """Random lines of separators, tags, comments and odd signs: sentences that read back, or a DataError."""
     draw, read = random.Random(0), 0
-    pieces = ["a", "O", "B-x", "I-x", "#", "\t", "\t", " ", "\n", "\n", "\r\n", "-DOCSTART-", "\u2028", "\x00", "é", "B-", "a\tO\n", "b\tB-x\n"]
+    pieces = ["a", "O", "B-x", "I-x", "#", "\t", "\t", " ", "\n", "\n", "\r\n", "-DOCSTART-", "\u2028", "\x00", "é", "B-", "a\tO\n",
+              "b\tB-x\n"]
     for _ in range(2000):
         text = "".join(draw.choice(pieces) for _ in range(draw.randint(0, 12)))
         try:

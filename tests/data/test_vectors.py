@@ -192,7 +192,7 @@ def test_any_bytes_are_read_or_told(tmp_path):
 
     draw, read = random.Random(0), 0
     pieces = [b"a", b"b", b" 1", b" 2.5", b" -3e2", b"\t", b"\n", b"\n", b" x", b"\xff", b" nan", b"2 3\n", b"PK", b"\x00", b'{"']
-    for k in range(400):
+    for _ in range(400):
         path = written(tmp_path, b"".join(draw.choice(pieces) for _ in range(draw.randint(0, 12))))
         try:
             found = read_vectors(path)
