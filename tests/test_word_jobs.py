@@ -115,6 +115,16 @@ def test_a_validation_tag_without_training_is_told_by_its_line(run, tmp_path):
     assert code == 65 and "the tag 'B-animal' of 'cat' does not occur in training" in err and "d.conll', line 4" in err
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_rare_tag_is_never_set_aside_from_training(run, tmp_path, seed):
+    text = entities()
+    sentences, tags = [*text.sentences[:20], ["A", "cat"]], [*text.tags[:20], ["O", "B-animal"]]
+    (tmp_path / "t.conll").write_text(conll_text(sentences, tags))
+    code, out, err = run("train", tmp_path / "t.conll", "--task", "tag", "--test", 0, "--validation", 0.5, "--seed", seed, "--json",
+                         "--out", tmp_path / "run", *QUICK)
+    assert code == 0 and "B-animal" in json.loads(out)["tags"] and sum(json.loads(out)["sentences"].values()) == 21
+
+
 @pytest.mark.parametrize("options, message", [
     (["--resume", "x"], "--resume belongs to tables"), (["--cv", "3"], "--cv belongs to tables"),
     (["--window", "4"], "window must be an odd"), (["--scheme", "x"], "scheme must be"),
@@ -123,6 +133,13 @@ def test_a_validation_tag_without_training_is_told_by_its_line(run, tmp_path):
 def test_bad_options_are_told(run, tmp_path, options, message):
     code, out, err = run("train", "entities", "--task", "tag", "--out", tmp_path / "run", *options)
     assert code in (2, 66) and out == "" and message in err
+
+
+def test_describe_says_what_a_tagger_reads(run, model):
+    code, out, _ = run("describe", model)
+    assert code == 0 and "reads windows of 5 words and tags the middle one: O, B-group, I-group" in out
+    assert "word  113 symbols" in out
+    assert json.loads(run("describe", model, "--json")[1])["channels"] == {"word": 113, "case": 6}
 
 
 def test_models_of_words_and_of_tables_are_told_apart(run, tmp_path, model):

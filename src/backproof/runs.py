@@ -246,6 +246,11 @@ def _describe_model(path):
         plain.update(task=prepare.task, target=prepare.target, classes=prepare.classes, columns=prepare.types, inputs=prepare.features)
         lines = [f"    {name}  {kind}" for name, kind in prepare.types.items()]
         text += f"\n\npredicts {prepare.target} ({prepare.task}) from {len(lines)} columns:\n" + "\n".join(lines)
+    if "words" in model.extra:
+        from .word_models import described
+
+        more, about = described(model, path)
+        text, plain = f"{text}\n\n{more}", {**plain, **about}
     return text, plain
 
 

@@ -77,9 +77,8 @@ def read_tagged(data, part="training"):
     return entities(part) if data == ENTITIES else read_conll(data)
 
 
-def _parts(data, dev, settings):
+def _parts(data, dev, settings, say):
     """{part: Tagged} of the data: as the built-in text says, by a file for validation, or by shares of the sentences."""
-    from .data.conll import Tagged
     from .data.entities import ENTITIES
     from .data.split import split_rows
 
@@ -87,25 +86,40 @@ def _parts(data, dev, settings):
         return {part: read_tagged(data, part) for part in PARTS}
     text = read_tagged(data)
     shares = {"validation": 0.0 if dev is not None else settings.validation, "test": settings.test}
-    rows = split_rows(len(text.sentences), **shares, seed=settings.seed)
-    parts = {name: Tagged(*([column[k] for k in chosen] for column in (text.sentences, text.tags, text.lines)), text.source)
-             for name, chosen in zip(PARTS, rows) if len(chosen)}
+    rows = dict(zip(PARTS, split_rows(len(text.sentences), **shares, seed=settings.seed)))
+    rows["training"], rows["validation"] = _learnable(text, rows["training"], rows["validation"], settings.scheme, say)
+    parts = {name: text.select(chosen) for name, chosen in rows.items() if len(chosen)}
     if dev is not None:
         parts["validation"] = read_tagged(dev, "validation")
-        _refuse_unlearnt(parts["training"], parts["validation"])
+        _refuse_unlearnt(parts["training"], parts["validation"], settings.scheme)
     return {name: parts[name] for name in PARTS if name in parts}
 
 
-def _refuse_unlearnt(training, other):
+def _tags_of(text, rows, scheme):
+    from .data.tags import convert
+
+    return {tag for k in rows for tag in convert(text.tags[k], scheme)}
+
+
+def _learnable(text, training, validation, scheme, say):
+    """The two parts of a split; sentences set aside with a tag that training would lack are trained on instead."""
+    known = _tags_of(text, training, scheme)
+    rare = [k for k in validation if not _tags_of(text, [k], scheme) <= known]
+    if rare:
+        say(f"{len(rare)} sentences of the validation part have tags too rare to set aside: they are trained on")
+    return sorted([*training, *rare]), [k for k in validation if k not in set(rare)]
+
+
+def _refuse_unlearnt(training, other, scheme):
     """A tag of validation that training lacks is named with its line: nothing could be learnt for it."""
     from .data.messages import shown
     from .data.tags import convert
 
-    known = {tag for tags in training.tags for tag in convert(tags)}
+    known = _tags_of(training, range(len(training.tags)), scheme)
     for k, tags in enumerate(other.tags):
-        for t, tag in enumerate(convert(tags)):
+        for t, tag in enumerate(convert(tags, scheme)):
             if tag not in known:
-                raise DataError(f"the tag {shown(tags[t])} of {shown(other.sentences[k][t])} does not occur in training",
+                raise DataError(f"the tag {shown(tag)} of {shown(other.sentences[k][t])} does not occur in training",
                                 where=other.place(k, t), fix="add sentences with it to the training, or give another --dev")
 
 
@@ -124,7 +138,7 @@ def train_words(data, settings=None, *, dev=None, vectors=None, out=None, force=
     settings, say, began = settings or WordSettings(), say or (lambda text: None), time.perf_counter()
     made = claim(out, force, data) if out is not None else None
     try:
-        parts = _parts(data, dev, settings)
+        parts = _parts(data, dev, settings, say)
         mended = sum(repaired(tags) for text in parts.values() for tags in text.tags)
         if mended:
             say(f"{mended} tags were put in order by conlleval's rule (an entity begins with B-)")

@@ -12,7 +12,7 @@ from .outputs import OutputProblem, refuse_same, write_text
 from .predictions import one_thread
 from .word_jobs import read_tagged
 
-__all__ = ["evaluate_words", "evaluation_text", "predict_words", "reads_words", "trace_sentence"]
+__all__ = ["described", "evaluate_words", "evaluation_text", "predict_words", "reads_words", "trace_sentence"]
 
 
 def reads_words(path):
@@ -131,6 +131,19 @@ def evaluation_text(found):
 
 
 # ---------------------------------------------------------------------------------------------------- showing
+
+def described(model, path):
+    """What a model of words reads and answers: (text, plain data)."""
+    from .estimators.windows import Windows
+
+    estimator = Windows.of(model, path)
+    sizes = {name: len(vocabulary) for name, vocabulary in zip(estimator.coder_.channels, estimator.coder_.vocabularies)}
+    tags = getattr(estimator, "classes_", None)
+    answers = "scores the middle one" if tags is None else f"tags the middle one: {', '.join(tags.tolist())}"
+    text = f"reads windows of {estimator.coder_.window} words and {answers}\n" + "\n".join(
+        f"    {name}  {size:,} symbols" for name, size in sizes.items())
+    return text, {"window": estimator.coder_.window, "channels": sizes, "tags": None if tags is None else tags.tolist()}
+
 
 def trace_sentence(model, sentence, *, tags=None, out="trace.html", language="en", force=False):
     """Write the page of a sentence; returns its SentenceTrace."""

@@ -1,5 +1,7 @@
 """Text in columns: what is read, and what every bad file is told."""
 
+import random
+
 import pytest
 
 from backproof.data.conll import conll_text, parse_conll, read_conll
@@ -92,3 +94,22 @@ def test_what_is_no_file_is_told(tmp_path):
 def test_places_are_lines_of_the_file():
     text = parse_conll("# c\na\tO\nb\tO\n\nc\tO\n", source="my.conll")
     assert text.place(0, 1) == "'my.conll', line 3" and text.place(1) == "'my.conll', line 5"
+
+
+def test_any_text_is_read_or_told():
+    """Random lines of separators, tags, comments and odd signs: sentences that read back, or a DataError."""
+    draw, read = random.Random(0), 0
+    pieces = ["a", "O", "B-x", "I-x", "#", "\t", "\t", " ", "\n", "\n", "\r\n", "-DOCSTART-", "\u2028", "\x00", "é", "B-", "a\tO\n",
+              "b\tB-x\n"]
+    for _ in range(2000):
+        text = "".join(draw.choice(pieces) for _ in range(draw.randint(0, 12)))
+        try:
+            found = parse_conll(text)
+        except DataError as error:
+            assert "Traceback" not in str(error) and str(error)
+            continue
+        read += 1
+        assert all(len(s) == len(t) > 0 for s, t in zip(found.sentences, found.tags))
+        if not any(c in token for s in found.sentences for token in s for c in "\t\r"):
+            assert parse_conll(conll_text(found.sentences, found.tags)).sentences == found.sentences
+    assert 100 < read < 1900

@@ -164,3 +164,40 @@ def test_limits_and_paths_are_checked(tmp_path, vectors):
         WordVectors(["a b"], np.ones((1, 2))).save(tmp_path / "w.txt")
     with pytest.raises(DataError, match="word 0 is ''"):
         WordVectors([""], np.ones((1, 2)))
+
+
+def test_memory_is_bounded_by_the_words_that_are_wanted(tmp_path):
+    import tracemalloc
+
+    path = tmp_path / "large.txt"
+    row = " ".join(f"{k / 7:.6f}" for k in range(60))
+    with open(path, "w") as file:
+        file.writelines(f"word{k} {row}\n" for k in range(3000))
+    size = path.stat().st_size
+    tracemalloc.start()
+    try:
+        found = read_vectors(path, words={"word3", "word2999"})
+        few = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        whole = read_vectors(path)
+        all_ = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found.words == ["word3", "word2999"] and len(whole) == 3000
+    assert few < size / 4 and few < all_ / 2
+
+
+def test_any_bytes_are_read_or_told(tmp_path):
+    import random
+
+    draw, read = random.Random(0), 0
+    pieces = [b"a", b"b", b" 1", b" 2.5", b" -3e2", b"\t", b"\n", b"\n", b" x", b"\xff", b" nan", b"2 3\n", b"PK", b"\x00", b'{"']
+    for _ in range(400):
+        path = written(tmp_path, b"".join(draw.choice(pieces) for _ in range(draw.randint(0, 12))))
+        try:
+            found = read_vectors(path)
+        except DataError:
+            continue
+        read += 1
+        assert found.vectors.shape == (len(found.words), found.dimensions) and np.isfinite(found.vectors).all()
+    assert read > 5

@@ -33,6 +33,11 @@ class Tagged:
 
     tokens = property(lambda self: sum(map(len, self.sentences)), doc="How many tokens there are.")
 
+    def select(self, rows):
+        """The same of some sentences, by their numbers."""
+        return Tagged([self.sentences[k] for k in rows], None if self.tags is None else [self.tags[k] for k in rows],
+                      [self.lines[k] for k in rows], self.source)
+
     def place(self, sentence, token=0):
         """Where a token stands, for messages."""
         return f"{shown(self.source, 200)}, line {self.lines[sentence] + token}"
