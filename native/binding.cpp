@@ -53,10 +53,10 @@ template <class T>
 Done epoch(Machine<T>& m, const std::map<int, nb::object>& sources, Given<std::int64_t> rows, long batch,
            const std::map<int, Given<double>>& scalars, const std::map<std::string, long>& extents, const std::string& samples,
            std::vector<std::uint32_t> key, std::uint32_t number, int loss, int objective,
-           Given<std::int64_t> originals, std::tuple<long, long, double, double> begun) {
+           Given<std::int64_t> originals, std::tuple<long, long, double, double, double> begun, int idle) {
     Epoch e;
     e.originals = originals.data();
-    std::tie(e.begun.steps, e.begun.samples, e.begun.loss, e.begun.objective) = begun;
+    std::tie(e.begun.steps, e.begun.samples, e.begun.loss, e.begun.objective, e.begun.idle) = begun;
     m.last = e.begun;
     for (const auto& [value, array] : sources) {
         const bool integer = m.program().values.at(value).integer;
@@ -71,7 +71,7 @@ Done epoch(Machine<T>& m, const std::map<int, nb::object>& sources, Given<std::i
     e.extents = extents;
     e.samples = samples;
     e.key[0] = key.at(0), e.key[1] = key.at(1), e.epoch = number;
-    e.loss = loss, e.objective = objective;
+    e.loss = loss, e.objective = objective, e.idle = idle;
     e.interrupted = Signals::raised;
     e.asked = nullptr;
     Done done;
@@ -154,6 +154,8 @@ NB_MODULE(_native, m) {
         .def("end_loop", &Builder::end_loop)
         .def("update", &Builder::update)
         .def("replaces", &Builder::replaces)
+        .def("rows", &Builder::rows)
+        .def("holes", &Builder::holes)
         .def("finite", &Builder::finite)
         .def("dropout", &Builder::dropout);
     nb::class_<Done>(m, "Done")
@@ -161,6 +163,7 @@ NB_MODULE(_native, m) {
         .def_ro("samples", &Done::samples)
         .def_ro("loss", &Done::loss)
         .def_ro("objective", &Done::objective)
+        .def_ro("idle", &Done::idle)
         .def_ro("failed_step", &Done::failed_step)
         .def_ro("failed", &Done::failed)
         .def_ro("bad_ids", &Done::bad_ids)

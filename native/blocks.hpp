@@ -12,7 +12,7 @@ namespace backproof {
 
 template <class T>
 struct Context {                                 // of one member of the team
-    T* base[3];                                  // by Space
+    T* base[INTEGERS];                           // by Space
     const std::int64_t* integers;
     T* scratch;
     long t = 0;                                  // the step of the loop at hand

@@ -164,12 +164,15 @@ void Machine<T>::train(const Epoch& e, Done& done, int member, int members, long
                 done.samples += count;
                 done.loss += static_cast<double>(count) * static_cast<double>(arena_.at[plan_->layouts[e.loss].offset]);
                 done.objective += static_cast<double>(count) * static_cast<double>(arena_.at[plan_->layouts[e.objective].offset]);
+                if (e.idle >= 0) done.idle += static_cast<double>(arena_.at[plan_->layouts[e.idle].offset]);
             } else {
                 done.failed_step = done.steps;
             }
             done.interrupted = stop;
         }
+        if (finite) put(member, members);
         if (!finite || stop) return;
+        if (members > 1 && !plan_->puts.empty()) barrier.wait();            // the next step looks the new rows up
         std::swap(c.base[CURRENT], c.base[NEXT]);
     }
 }

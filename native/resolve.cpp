@@ -24,6 +24,7 @@ class Resolver {
         for (const Instruction& i : program_.update) add(i, -1, plan_->update);
         for (std::size_t v = 0; v < program_.values.size(); v++)
             if (twins_used_.count(static_cast<int>(v))) add_parameter_twin(static_cast<int>(v));
+        for (const RowsOf& r : program_.rows) plan_->puts.push_back(put_of(r));
         for (auto* list : {&plan_->main, &plan_->update})
             for (Node<T>& n : *list) finish(n, -1);
         for (Node<T>& n : plan_->twins) finish(n, -1);
@@ -48,7 +49,7 @@ class Resolver {
         for (std::size_t v = 0; v < program_.values.size(); v++) {
             const Value& value = program_.values[v];
             Layout l = layout_of<T>(program_, value, plan_->extents);
-            if (bound_.fixed[v].space == CURRENT) {
+            if (bound_.fixed[v].space != ARENA) {
                 l = bound_.fixed[v];
             } else if (l.space == INTEGERS) {
                 l.offset = plan_->integers;
@@ -97,6 +98,7 @@ class Resolver {
         if (i.op == "map" || i.op == "fill") n.op = MAP;
         else if (i.op == "reduce") reduce(i, n, loop);
         else if (i.op == "dense") dense(i, n, loop, to);
+        else if (i.op == "collect") collect(i, n, loop);
         else if (i.op == "gather" || i.op == "scatter" || i.op == "onehot") lookup(i, n, loop);
         else throw std::runtime_error("the native engine has no instruction '" + i.op + "'");
         if (n.op == MAP || n.op == DENSE)
@@ -346,6 +348,7 @@ class Resolver {
         const Operand& ids = i.operands.back();
         if (n.op == GATHER) {
             n.looked = n.domain.add(i.index, plan_->extents[i.index]);
+            extend(n, ids, loop);                                 // labels of one place that the result lacks
             n.in.push_back(view(i.operands[0], n.domain, loop));
         } else {
             n.looked = n.domain.find(i.index);
@@ -362,6 +365,37 @@ class Resolver {
             }
         }
         n.b = view(ids, n.domain, loop);
+        n.holes = program_.values[ids.value].holes;
+    }
+
+    // operands: source, ids, …, and the ids here; its hash table lies among the integers
+    void collect(const Instruction& i, Node<T>& n, int loop) {
+        n.op = COLLECT;
+        for (const Operand& o : i.operands) extend(n, o, loop);
+        n.vocabulary = plan_->extents[i.index];
+        n.holes = program_.values[i.operands.back().value].holes;
+        for (const Operand& o : i.operands) n.in.push_back(view(o, n.domain, loop));
+        const int last = n.kept - 1;
+        const bool vectors = static_cast<int>(i.operands.back().labels.size()) == last;
+        const auto fits = [&](const View& v) { return v.panelled == last || v.stride[last] == 0; };
+        if (vectors ? n.out.panelled != last || !std::all_of(n.in.begin(), n.in.end(), fits)
+                    : static_cast<int>(i.operands.back().labels.size()) != n.kept)
+            throw std::runtime_error("a collect into " + program_.values[i.out].name + ", which does not hold rows");
+        n.places = 1;
+        for (int label : i.operands.back().labels) n.places *= plan_->extents[label];
+        for (n.buckets = 4; n.buckets < 2 * n.places;) n.buckets *= 2;
+        n.hash = plan_->integers;
+        plan_->integers += 2 * n.buckets;
+    }
+
+    Put put_of(const RowsOf& r) const {
+        Put p;
+        for (int label : r.ids.labels) p.domain.add(label, plan_->extents[label]);
+        p.ids = view_of<T>(program_, plan_->layouts[r.ids.value], r.ids, p.domain, -1);
+        p.from = plan_->layouts[r.fresh], p.to = bound_.fixed[r.table];
+        const Value& fresh = program_.values[r.fresh];
+        for (; p.rows + 1 < p.from.rank; p.rows++) p.row_axes[p.rows] = p.domain.find(fresh.axes[p.rows]);
+        return p;
     }
 
     // ------------------------------------------------------------------------------------------ who does what
@@ -403,10 +437,10 @@ class Resolver {
             return;
         }
         const int sample = sample_label(n);
-        if (n.op != TWIN && sample >= 0 && keeps_samples(n, sample)) {
+        if (n.op != TWIN && n.op != COLLECT && sample >= 0 && keeps_samples(n, sample)) {
             n.split = SAMPLES;
             n.split_label = sample;
-        } else if (loop < 0 && n.kept > 0 && !(n.op == SCATTER && n.looked != 0)) {
+        } else if (loop < 0 && n.kept > 0 && n.op != COLLECT && !(n.op == SCATTER && n.looked != 0)) {
             n.split = OUTPUT;
             n.split_label = 0;
             if (n.op == REDUCE && n.kept == 1 && n.domain.column != 0) n.split = ALONE;

@@ -258,44 +258,6 @@ class Reduction {
 
 // ---------------------------------------------------------------------------------------------- lookups
 
-template <class T>
-bool good_id(const Node<T>& n, std::int64_t id, Context<T>& c) {
-    if (id >= 0 && id < n.domain.extent[n.looked]) return true;
-    c.bad_ids = n.b.value;
-    return false;
-}
-
-// y[…] = source[…, ids[…]]
-template <class T>
-void run_gather(const Node<T>& n, Context<T>& c) {
-    const Range r = range_of(n, c);
-    const Domain& d = n.domain;
-    const View& s = n.in[0];
-    const T* source = c.base[s.space];
-    T* out = c.base[n.out.space];
-    int labels[most], count = 0;
-    for (int e = 0; e < n.kept; e++)
-        if (e != d.column) labels[count++] = e;
-    const bool together = d.column >= 0 && n.b.stride[d.column] == 0;         // one id serves the whole row
-    long x[most] = {};
-    odometer(labels, count, r, x, [&] {
-        for (long lane = d.column < 0 ? 0 : r.low[d.column]; lane < (d.column < 0 ? 1 : r.high[d.column]);) {
-            if (d.column >= 0) x[d.column] = lane;
-            const std::int64_t id = c.integers[at<T>(n.b, d, x, c.t)];
-            long run = 1;
-            if (together && s.panelled == d.column && n.out.panelled == d.column)
-                run = std::min({r.high[d.column] - lane, W<T> - (lane + s.shift) % W<T>, W<T> - (lane + n.out.shift) % W<T>});
-            if (good_id(n, id, c)) {
-                x[n.looked] = id;
-                T* to = out + at<T>(n.out, d, x, c.t);
-                std::memcpy(to, source + at<T>(s, d, x, c.t), run * sizeof(T));
-                if (n.out.mode == View::constant) std::fill_n(to, W<T>, to[0]);
-            }
-            lane += run;
-        }
-    });
-}
-
 // y[v,…] = sum of source over the places where ids = v, ascending
 template <class T>
 void run_scatter(const Node<T>& n, Context<T>& c) {
@@ -375,6 +337,7 @@ void run_node(const Node<T>& n, Context<T>& c) {
         case REDUCE: return Reduction<T>(n, c).run();
         case GATHER: return run_gather(n, c);
         case SCATTER: return run_scatter(n, c);
+        case COLLECT: return run_collect(n, c);
         case ONEHOT: return run_onehot(n, c);
         case TWIN: return run_twin(n, c);
         case LOOP: return run_loop(n, c);

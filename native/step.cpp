@@ -184,6 +184,7 @@ class Arranger {
 
     void forget(Nodes& nodes) const {
         std::map<int, int> readers;
+        for (const RowsOf& r : program_.rows) readers[r.fresh]++;        // put into their tables after the step
         for (const Node<T>& n : nodes)
             reads(n, [&](const Node<T>&, const View& v) { readers[v.value] += v.mode != View::chained; });
         const auto settle = [&](const auto& self, Node<T>& n) -> void {

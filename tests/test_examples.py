@@ -127,6 +127,26 @@ def test_d0_a_linear_classifier_fails_and_the_network_does_not():
     assert found["network loss"] < 0.01
 
 
+def test_d2_a_window_with_an_entity_scores_above_one_without():
+    found = example("d2_named_entities").main()
+    assert (found["inputs"], found["loss"]) == (20, "pairwise_margin")
+    assert found["network"].endswith("| 8 sigmoid | score: 1 nobias")
+    assert found["ordered"] > 0.95
+    assert found["idle"][0] < found["idle"][1] < found["idle"][2] == 1
+    assert max(found["scores"], key=found["scores"].get) == "Paris" and found["scores"]["Paris"] > found["threshold"]
+    assert sum(share for *_, share in found["shares"]) == pytest.approx(1)
+
+
+def test_d2_windows_of_words_score_places():
+    found = example("d2_windows").main()
+    assert found["shapes"] == {"E1": (28, 4), "W2": (20, 8), "b2": (8,), "W3": (8, 1)}
+    assert 0 < found["loss"] and found["by_hand"] < 1e-15 and found["checked"] < 1e-6
+    assert found["idle"] == [0.0, 1.0] and found["ranked"] == 1.0
+    place = found["new"].pop("CAIRO")
+    assert place > 2 and max(found["new"].values()) < 0.5
+    assert set(found["moved"]) <= {"in", "to", "trains", "from", "met"}
+
+
 def test_d4_the_signal_is_shared_out_by_hand_as_derived():
     found = example("d4_error_sharing").main()
     assert np.allclose(found["delta"], found["derived_delta"], rtol=1e-14)
@@ -148,6 +168,26 @@ def test_e2_the_chain_in_the_order_of_the_article():
     found = example("e2_chain").main()
     assert found["order"] == ["da2", "dz2", "dw2", "db2", "da1", "dz1", "dw1", "db1"]
     assert max(found["apart"].values()) < 1e-14
+
+
+def test_char_model_comes_near_the_entropy_and_writes_words_of_the_text():
+    module = example("char_model")
+    found = module.main(units=32, epochs=5, batch_size=8, learning_rate=1e-2, length=200, temperature=0.5)
+    assert found["entropy"] == pytest.approx(8 * 4000 / 73122)
+    assert found["entropy"] < found["bits"] < found["entropy"] + 0.1
+    words = {word.strip() for four in module.WORDS for word in four}
+    written = found["sample"].split()[:-1]
+    assert len(written) > 30 and np.mean([word in words for word in written]) > 0.9
+    args = found["model"], found["alphabet"], "t", 50
+    assert module.write(*args, seed=1) == module.write(*args, seed=1) != module.write(*args, seed=2)
+
+
+def test_char_model_carries_its_state_from_character_to_character():
+    module = example("char_model")
+    model = module.describe("abc", units=4, embedding=3).build(seed=2, dtype="float64")
+    text = module.write(model, "abc", "abca", 12, temperature=1e-6)
+    numbers = module.encoded(text, "abc")[1]
+    assert model.predict(numbers[None, :-1])[0].argmax(axis=-1)[3:].tolist() == numbers[4:].tolist()
 
 
 def test_every_example_has_a_test_and_a_row_in_the_docs():

@@ -243,8 +243,8 @@ def _checkpoints(out, resume, time_limit, say):
     return checkpoints
 
 
-def _fit(model, arrays, settings, batch_size, progress, checkpoints=None):
-    """Train; True if it was interrupted, and then the model has the weights of the last complete step."""
+def _fit(model, arrays, settings, batch_size, progress, checkpoints=None, **how):
+    """Train, with further options of ``Model.fit``; True if it was interrupted, and then the model has the weights of the last complete step."""
     from .train.loop import Interrupted
 
     from .show.health import Health
@@ -255,7 +255,7 @@ def _fit(model, arrays, settings, batch_size, progress, checkpoints=None):
         try:
             model.fit(*arrays["training"], epochs=settings.epochs, batch_size=batch_size, optimizer=settings.optimizer,
                       learning_rate=settings.learning_rate, validation=arrays.get("validation"),
-                      patience=settings.patience, callbacks=watch, **more)
+                      patience=settings.patience, callbacks=watch, **more, **how)
         except Interrupted as end:
             if "time limit" not in end.reason:
                 return True
@@ -315,7 +315,7 @@ def results_table(summary):
     test           30  0.5000    0.8000    0.7000    0.5000
     """
     columns = COLUMNS[summary["task"]]
-    peers = [summary["baseline"], *([summary["boosting"]] if "boosting" in summary else [])]
+    peers = [summary[key] for key in ("baseline", "seasonal", "boosting") if key in summary]
     blocks = [("", [summary["measures"][part] for part in summary["rows"]])]
     blocks += [(peer["name"], [peer[part] for part in summary["rows"]]) for peer in peers]
     lines = [["", ""], ["", "rows"]] + [[part, f"{count:,}"] for part, count in summary["rows"].items()]

@@ -77,7 +77,8 @@ class Network:
 
     # ------------------------------------------------------------------------------------------------ what it is
 
-    vocabulary = property(lambda self: getattr(self.layers[0], "vocabulary", None), doc="Ids lie below it.")
+    vocabulary = property(lambda self: getattr(self.layers[0], "vocabulary", None), doc="Ids lie below it; of channels one per id.")
+    padding = property(lambda self: getattr(self.layers[0], "padding", False), doc="Does the id −1 stand for no word?")
     window = property(lambda self: getattr(self.layers[0], "size", None), doc="Ids per sample of a window, or None.")
     sequence = property(lambda self: any(layer.steps for layer in self.layers), doc="Does it read sequences (n, t, i)?")
     bidirectional = property(lambda self: any(layer.kind == "bi" for layer in self.layers),
@@ -147,10 +148,13 @@ class Network:
             self._sweeps[key] = sweep(system, begin, wrt, mean_over=SAMPLE)
         return self._sweeps[key]
 
-    def build(self, *, seed=0, engine=None, dtype="float32", threads=None):
-        """A Model: this network with initial values drawn from the seed, on an engine (None: the default)."""
+    def build(self, *, seed=0, engine=None, dtype="float32", threads=None, initial=None):
+        """A Model: this network with initial values drawn from the seed, on an engine (None: the default).
+
+        ``initial`` gives some of them, {parameter: array}, such as word vectors: {"E1": vectors}.
+        """
         from .model import Model                # numbers begin here: describing and deriving load no NumPy
-        return Model(self, seed=seed, engine=engine, dtype=dtype, threads=threads)
+        return Model(self, seed=seed, engine=engine, dtype=dtype, threads=threads, initial=initial)
 
     def derive(self, of=None, wrt=None, **how):
         """The equations of the gradients, named and in order: a Derivation, which prints itself.

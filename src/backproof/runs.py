@@ -14,6 +14,7 @@ from dataclasses import fields, replace
 from .errors import DataError, FileProblem, OptionError
 from .jobs import MEMORY, PARTS, Settings, _build, _fit, _one_thread, _prepare, _read_for, _split, load_table_model, read_data
 from .measures import baseline_of, boosting, finite, measure
+from .sequence_jobs import SequenceSettings
 
 __all__ = ["cross_validate", "describe", "evaluate", "read_run_file", "resumable", "run_file"]
 
@@ -98,7 +99,8 @@ def resumable(out):
         raise FileProblem(f"there is no run to go on with: {shown(path, 200)} is missing", fix="give the --out of an earlier run")
     try:
         plain = json.loads(read_regular(path, limit=1 << 20))
-        found = {**plain, "settings": Settings(**plain["settings"])}
+        made = SequenceSettings if "forecast" in plain["settings"] else Settings
+        found = {**plain, "settings": made(**plain["settings"])}
         found["data"], found["target"], found["reading"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise OptionError(f"the memory of the run cannot be read: {error}", where=where, fix="start the run again with --force") from None

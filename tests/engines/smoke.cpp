@@ -60,6 +60,7 @@ void call(Script& s, const std::string& line) {
     else if (name == "end_loop") s.builder.end_loop();
     else if (name == "update") s.builder.update();
     else if (name == "replaces") { const int a = whole(); s.builder.replaces(a, whole()); }
+    else if (name == "rows") { const int a = whole(), b = whole(), c = whole(); const auto labels = ints(in); s.builder.rows(a, b, c, labels, numbers(in)); }
     else if (name == "finite") s.builder.finite(whole());
     else if (name == "dropout") { const int v = whole(); const long layer = whole(); s.builder.dropout(v, layer, number()); }
     else if (name == "extent") { const auto symbol = text(in); s.extents[symbol] = whole(); }

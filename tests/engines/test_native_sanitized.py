@@ -13,11 +13,11 @@ from backproof.train import OPTIMIZERS
 
 native = pytest.importorskip("backproof.engines.native")
 NATIVE = pathlib.Path(__file__).parents[2] / "native"
-SOURCES = ["dispatch", "bind", "resolve", "step", "run", "machine", "epoch", "pool"]
+SOURCES = ["dispatch", "bind", "resolve", "step", "run", "machine", "epoch", "pool", "rows"]
 NETWORKS = [("7 | 19 relu | 5 tanh | 2 softmax", "cross_entropy", "adam", {"l2": 1e-3}),
             ("3 | lstm 5 | dropout 0.2 | last | 2 softmax", "cross_entropy", "momentum", {}),
             ("3 | bi gru 4 | mean | 1", "squared_error", "sgd", {}),
-            ("window 3 vocabulary=2 embedding 5 | 4 sigmoid | 2 softmax", "cross_entropy", "nesterov", {}),
+            ("window 3 vocabulary=2 embedding 37 | 4 sigmoid | 2 softmax", "cross_entropy", "nesterov", {}),
             ("4 | layer_norm | 17 gelu | 3", "huber", "rmsprop", {})]
 
 

@@ -78,6 +78,17 @@ OPTIMIZERS = {
 WEIGHTS_ALONE = {name + "_weights_alone": OPTIMIZERS[name] for name in ("adam_coupled_decay", "adamw")}
 
 
+# name: (spec, PyTorch's module with its options); a linear layer follows; both of PyTorch's biases are drawn
+STATES = {
+    "rnn_relu_two_layers": ("3 | rnn 4 relu | rnn 4 relu | 2", torch.nn.RNN, {"num_layers": 2, "nonlinearity": "relu"}),
+    "rnn_tanh_bidirectional": ("3 | bi rnn 4 | 2", torch.nn.RNN, {"bidirectional": True}),
+    "gru_two_layers_bidirectional": ("3 | bi gru 4 | bi gru 4 | 2", torch.nn.GRU, {"num_layers": 2, "bidirectional": True}),
+    "gru_without_bias": ("3 | gru 4 nobias | 2", torch.nn.GRU, {"bias": False}),
+    "lstm_three_layers": ("3 | lstm 4 | lstm 4 | lstm 4 | 2", torch.nn.LSTM, {"num_layers": 3}),
+    "lstm_two_layers_bidirectional": ("3 | bi lstm 4 | bi lstm 4 | 2", torch.nn.LSTM, {"num_layers": 2, "bidirectional": True}),
+}
+
+
 class Network:
     """A network of backproof's one-line spec, with the parameters under backproof's names."""
 
@@ -202,6 +213,24 @@ def case(spec, loss, l2, weighted, ids, steps, seed):
     return stored
 
 
+def state_case(spec, module, options, seed):
+    """A module of PyTorch as it is, its state_dict, outputs and gradients under PyTorch's names."""
+    rng = np.random.default_rng(seed)
+    cell = module(3, 4, batch_first=True, **options)
+    parts = torch.nn.ModuleList([cell, torch.nn.Linear(8 if options.get("bidirectional") else 4, 2)])
+    for p in parts.parameters():
+        p.data = torch.tensor(rng.normal(0, 0.6, tuple(p.shape)))
+    x, y = (torch.tensor(rng.normal(0, 1, (N, T, k)), requires_grad=k == 3) for k in (3, 2))
+    output = parts[1](cell(x)[0])
+    loss = LOSSES["squared_error"](output, output, y).mean()
+    loss.backward()
+    stored = {"spec": spec, "loss": "squared_error", "inputs": x, "targets": y, "output": output, "data_loss": loss,
+              "input_gradients": N * x.grad}
+    for name, p in parts.named_parameters():
+        stored[f"state.{name}"], stored[f"gradient.{name}"] = p, p.grad
+    return stored
+
+
 def network_inputs(spec):
     return int(spec.split("|")[0])
 
@@ -239,6 +268,36 @@ def trajectory(name, weights_alone=False):
     return stored
 
 
+def table(sparse):
+    """30 steps of windows of 3 ids through a table of 12 vectors: SparseAdam or SGD on the table, Adam or SGD on the rest.
+
+    SparseAdam leaves its epsilon outside the correction of the average, where Adam has it inside; 1e-30 makes them one.
+    """
+    rng = np.random.default_rng(950)
+    E, W2, b2, W3, b3 = (torch.tensor(rng.normal(0, spread, shape), requires_grad=True) for spread, shape in
+                         ((0.5, (12, 4)), (0.4, (12, 5)), (0.3, 5), (0.5, (5, 3)), (0.3, 3)))
+    ids, y = torch.tensor(rng.integers(0, 9, (13, 3))), torch.tensor(rng.integers(0, 3, 13))       # rows 9 … 11 are never met
+    stored = {"spec": "window 3 vocabulary=12 embedding 4 | 5 tanh | 3 softmax", "loss": "cross_entropy",
+              "optimizer": "SparseAdam" if sparse else "SGD", "option.lr": 0.02, "ids": ids, "targets": y}
+    named = {"E1": E, "W2": W2, "b2": b2, "W3": W3, "b3": b3}
+    stored.update({f"start.{name}": value.clone() for name, value in named.items()})
+    rest = [W2, b2, W3, b3]
+    made = [torch.optim.SparseAdam([E], lr=0.02, eps=1e-30), torch.optim.Adam(rest, lr=0.02, eps=1e-30)] if sparse else \
+        [torch.optim.SGD([E, *rest], lr=0.02)]
+    losses = []
+    for step in range(30):
+        rows = [range(0, 5), range(5, 10), range(10, 13)][step % 3]
+        for optimizer in made:
+            optimizer.zero_grad()
+        x = F.embedding(ids[list(rows)], E, sparse=True).reshape(len(rows), -1)
+        loss = F.cross_entropy(torch.tanh(x @ W2 + b2) @ W3 + b3, y[list(rows)])
+        loss.backward()
+        for optimizer in made:
+            optimizer.step()
+        losses.append(loss.item())
+    return {**stored, "losses": np.array(losses), **{f"end.{name}": value for name, value in named.items()}}
+
+
 def write(name, stored):
     arrays = {key: value.detach().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
               for key, value in stored.items()}
@@ -253,7 +312,11 @@ if __name__ == "__main__":
         write(f"dense_{name}", case(spec, loss, l2, weighted, ids, None, 100 + number))
     for number, (name, (spec, loss, ids)) in enumerate(RECURRENT.items()):
         write(f"recurrent_{name}", case(spec, loss, 0.0, False, ids, T, 500 + number))
+    for number, (name, (spec, module, options)) in enumerate(STATES.items()):
+        write(f"state_{name}", state_case(spec, module, options, 700 + number))
     for name in OPTIMIZERS:
         write(f"optimizer_{name}", trajectory(name))
     for name in WEIGHTS_ALONE:
         write(f"optimizer_{name}", trajectory(name, weights_alone=True))
+    for name, sparse in {"sparse_adam": True, "sgd": False}.items():
+        write(f"rows_{name}", table(sparse))

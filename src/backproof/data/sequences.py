@@ -29,9 +29,42 @@ class Sequences:
     values: object
     lengths: object
 
+    dtype = property(lambda self: self.values.dtype)
+
     def mask(self, dtype=np.float64):
         lengths = np.asarray(self.lengths)
         return (np.arange(np.shape(self.values)[1]) < lengths[:, None]).astype(dtype)
+
+    def __len__(self):
+        return len(self.values)
+
+    def __getitem__(self, rows):
+        """One sequence in its own length by its number; the Sequences of several by an array of numbers."""
+        if isinstance(rows, (int, np.integer)):
+            return self.values[rows][:self.lengths[rows]]
+        return Sequences(np.asarray(self.values)[rows], np.asarray(self.lengths)[rows])
+
+    def full(self):
+        """Has every sequence all steps, so that nothing is padding?"""
+        return bool((np.asarray(self.lengths) == np.shape(self.values)[1]).all())
+
+    def flat(self):
+        """The valid steps of all sequences, one after another: (Σ lengths, …)."""
+        return np.asarray(self.values)[self.mask(bool)]
+
+    def like(self, flat):
+        """Sequences of the same lengths with other values at their valid steps, zeros as padding.
+
+        >>> Sequences(np.zeros((2, 2)), [2, 1]).like(np.array([7, 8, 9])).values.tolist()
+        [[7, 8], [9, 0]]
+        """
+        values = np.zeros((*np.shape(self.values)[:2], *flat.shape[1:]), flat.dtype)
+        values[self.mask(bool)] = flat
+        return Sequences(values, self.lengths)
+
+    def unpadded(self):
+        """A list of arrays of their own lengths."""
+        return unpad(self.values, self.lengths)
 
 
 def is_ragged(X):

@@ -85,6 +85,8 @@ class Bound:
             self.value[name] = self.builder.value(name, [self.place(i) for i in value.axes], value.storage, value.integer,
                                                   value.pad or "")
             for fact in value.facts:
+                if fact == "holes":
+                    self.builder.holes(self.value[name])
                 if isinstance(fact, tuple) and fact[0] == "dropout":
                     self.builder.dropout(self.value[name], fact[1], fact[2])
         for instruction in program.instructions:
@@ -94,6 +96,9 @@ class Bound:
             self.instruction(instruction)
         for new, old in program.replaces.items():
             self.builder.replaces(self.value[new], self.value[old])
+            self.builder.finite(self.value[new])
+        for new, (table, ids) in program.rows.items():
+            self.builder.rows(self.value[new], self.value[table], self.value[ids.value], *self.labels(ids))
             self.builder.finite(self.value[new])
         for gradient in program.gradients.values():
             self.builder.finite(self.value[gradient])
@@ -319,7 +324,8 @@ class Session:
                      {bound.value[name]: np.ascontiguousarray(values, np.float64) for name, values in scalars.items()
                       if name in bound.value}, extents, symbol, _dropout_key(int(seed)), int(epoch),
                      bound.value[program.outputs["L"].value], bound.value[program.outputs["J"].value], originals,
-                     (total.done, total.samples, total.loss, total.objective))
+                     (total.done, total.samples, total.loss, total.objective, total.idle),
+                     bound.value[program.outputs["idle"].value] if "idle" in program.outputs else -1)
             _at_work.append(None)
             try:
                 self.machine.epoch(*given)
@@ -327,6 +333,7 @@ class Session:
                 _at_work.pop()
                 last = self.machine.last
                 total.done, total.samples, total.loss, total.objective = last.steps, last.samples, last.loss, last.objective
+                total.idle = last.idle
         _refuse_ids(last.bad_ids)
         total.failure = (last.failed_step, last.failed or "J") if last.failed_step >= 0 else None
         return total

@@ -84,11 +84,11 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
             X, targets, weights, y = X[kept], targets[kept], weights[kept], y[kept]
         if classes is None and not again:
             self._refuse_poor(y)
-        rows = np.arange(X.shape[0])
+        rows = np.arange(len(targets))
         rng = check_random_state(self.random_state if not isinstance(self.random_state, (int, np.integer))
                                  else int(self.random_state) % 2**32)
         if again:
-            self._same_architecture(X.shape[1])
+            self._same_architecture()
         else:
             total = float(len(rows) if weights is None else weights.sum())
             self._build(X, self._outputs(targets), total, rng)
@@ -131,7 +131,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
 
     def _split(self, X, targets, weights, rng):
         """(training rows, (X, targets, weights) set aside)."""
-        n = X.shape[0]
+        n = len(targets)
         apart = round(self.validation_fraction * n)
         labels = self._strata(targets)
         if np.ceil(self.validation_fraction * n) < 2:
@@ -152,10 +152,11 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         loss = self._loss()
         out = self._output_word(loss, outputs)
         units = max(2, outputs) if range_of(out) == SIMPLEX or "class" in loss.targets and is_classifier(self) else outputs
-        layers = [*self._hidden(X.shape[1]), Dense(units, out)]
-        layers = [self._started(layer, fan_in) for layer, fan_in in _with_inputs(layers, X.shape[1])]
+        features = self.n_features_in_
+        layers = [*self._hidden(features), Dense(units, out)]
+        layers = [self._started(layer, fan_in) for layer, fan_in in _with_inputs(layers, features)]
         penalty = self.l2 if self.l2 is not None else self.alpha / total
-        network = Network(layers, inputs=X.shape[1], loss=loss, l2=float(penalty), initial=self.initial)
+        network = Network(layers, inputs=features, loss=loss, l2=float(penalty), initial=self.initial)
         seed = int(self.random_state) if isinstance(self.random_state, (int, np.integer)) else int(rng.randint(2**31 - 1))
         self.model_ = network.build(seed=seed, dtype=X.dtype.name, engine=self.engine, threads=self.threads)
         self._total, self._units = total, units
@@ -169,7 +170,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         return {name: getattr(self, name) for name in ("hidden_layer_sizes", "activation", "layers", "dropout", "layer_norm",
                                                        "out_activation", "loss")}
 
-    def _same_architecture(self, features):
+    def _same_architecture(self):
         now = self._architecture()
         for name, value in self._described.items():
             if repr(now[name]) != repr(value):
@@ -212,9 +213,9 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         if weights is not None:
             scaled = np.zeros(len(weights), model.dtype)
             scaled[rows] = as_weights(weights[rows], n)                     # mean 1 over the rows that are trained on
-        fed = Feeds({"target": self._form(), **({"weighted": True} if weights is not None else {})},
-                    {"x": SparseRows(X, X.dtype) if hasattr(X, "tocsr") else np.ascontiguousarray(X), "y": self._stored(targets),
-                     **({"w": scaled} if weights is not None else {})}, X.shape[0])
+        how, inputs = self._inputs(X)
+        fed = Feeds({"target": self._form(), **how, **({"weighted": True} if weights is not None else {})},
+                    {**inputs, "y": self._stored(targets), **({"w": scaled} if weights is not None else {})}, len(targets))
         watch = _Watch(self, held, report)
         try:
             if self.solver == "lbfgs":
@@ -229,6 +230,14 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
             warnings.warn(f"Maximum iterations ({self.max_iter}) reached and the optimization hasn't converged yet.",
                           ConvergenceWarning, stacklevel=4)
 
+    def _inputs(self, X):
+        """(options of the system that the samples need, {input: array}) for training."""
+        return {}, {"x": SparseRows(X, X.dtype) if hasattr(X, "tocsr") else np.ascontiguousarray(X)}
+
+    def _training(self, fed):
+        """(further Options, further arguments of ``Model.train``)."""
+        return {}, {}
+
     def _run_steps(self, fed, rows, weights, watch, again, one_epoch):
         model, n = self.model_, len(rows)
         batch_size = min(200 if self.batch_size == "auto" else self.batch_size, n)
@@ -237,9 +246,10 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         optimizer = optimizer_of(self)
         continued = again and model._training is not None and model._training[0] == _signature(optimizer)
         start = model._training[2][1] if continued else 0
+        more, arguments = self._training(fed)
         schedule = schedule_of(self, self.t_, n, max(1, -(-n // batch_size)), start)
         options = Options(1 if one_epoch else self.max_iter, batch_size, float(self.learning_rate_init), schedule, self.warm_up,
-                          None, 0.0, self.shuffle, self.clip_norm, self.clip_value)
+                          None, 0.0, self.shuffle, self.clip_norm, self.clip_value, **more)
         rule = Tolerance(self.tol, self.n_iter_no_change, score=self.early_stopping, plateau=schedule == "plateau",
                          adaptive=self.learning_rate == "adaptive" and self.solver == "sgd")
         scaled = self.l2 is None and self.alpha > 0
@@ -252,7 +262,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
             return {"penalty_scale": self._total / sums}
         model.history.stopped = ""
         model.train(fed, optimizer, options, rows=rows, validate=watch.measure, callbacks=(watch.after,), continued=continued,
-                    stopping=rule, more_scalars=penalty_scales if scaled else None)
+                    stopping=rule, more_scalars=penalty_scales if scaled else None, **arguments)
 
     def _run_lbfgs(self, fed, rows, watch):
         arrays = {name: array[rows] for name, array in fed.arrays.items()}
@@ -310,6 +320,10 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         program = model.program(wanted)
         parts = [model._run(program, {"x": X[start:start + CHUNK]}).outputs()[wanted] for start in range(0, len(X), CHUNK)]
         return np.concatenate(parts)
+
+    def _data_loss(self, X, targets, model):
+        """The data term of checked samples."""
+        return model.loss(np.ascontiguousarray(X.toarray() if hasattr(X, "tocsr") else X, model.dtype), self._stored(targets))
 
     def _last_pre_activation(self):
         """The name of the output layer's pre-activation, or None where the output is linear."""
@@ -384,11 +398,10 @@ class _Watch:
         X, targets, weights = self.held
         estimator = self.estimator
         model = _at(estimator.model_, parameters)
-        dense = X.toarray() if hasattr(X, "tocsr") else X
         with np.errstate(all="ignore"):
             try:
                 scores = estimator._scores(X, model=model, checked=True)
-                loss = model.loss(np.ascontiguousarray(dense, model.dtype), estimator._stored(targets))
+                loss = estimator._data_loss(X, targets, model)
             except ArithmeticError:
                 return {"validation_loss": float("nan"), "validation_score": float("nan")}
         return {"validation_loss": loss, "validation_score": float(estimator._quality(targets, scores, weights))}

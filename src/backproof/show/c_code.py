@@ -390,8 +390,13 @@ class _Body:
     def _gather(self, instruction, indent, step):
         source, ids = instruction.operands
         axes = [i for i in self.program.values[instruction.out].axes if i not in step]
+        place = self.element(ids, {i: "0" for i in ids.labels if i not in axes and i not in step})
+        there = f"{place} < 0 ? 0.0 : " if self.holes(ids) else ""                              # −1 stands for no entry
         return self.nest(axes, indent, lambda d: [
-            f"{d}{self.target(instruction)} = {self.element(source, {instruction.index: self.element(ids)})};"])
+            f"{d}{self.target(instruction)} = {there}{self.element(source, {instruction.index: place})};"])
+
+    def holes(self, ids):
+        return "holes" in self.program.values[ids.value].facts
 
     def _scatter(self, instruction, indent, step):
         source, ids = instruction.operands
@@ -401,7 +406,8 @@ class _Body:
         clear = self.nest(axes, indent, lambda d: [f"{d}{self.target(instruction)} = 0.0;"])
         where = self.at(instruction.out, [self.element(ids) if i == instruction.index else self.variable(i) for i in value.axes])
         own = [i for i in ids.labels if i not in step]
-        return [*clear, *self.nest([*own, *rest], indent, lambda d: [f"{d}{where} += {self.element(source)};"])]
+        there = f"if ({self.element(ids)} >= 0) " if self.holes(ids) else ""
+        return [*clear, *self.nest([*own, *rest], indent, lambda d: [f"{d}{there}{where} += {self.element(source)};"])]
 
     def _onehot(self, instruction, indent, step):
         ids, = instruction.operands

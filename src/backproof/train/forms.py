@@ -17,7 +17,7 @@ from .segments import BUDGET, Segments, footprint, segment_length
 __all__ = ["predicted", "run_of", "session_of", "truncated_gradients"]
 
 
-def session_of(model, links, fed, optimizer, options, decay_biases, budget):
+def session_of(model, links, fed, optimizer, options, decay_biases, budget, lazy=True):
     """(function(parameters, state) -> session, the program of its updates)."""
     how, more = {**fed.how, **links.how}, (optimizer, options.clip_norm, options.clip_value, decay_biases)
     engine, dtype = model.engine, model.dtype
@@ -25,13 +25,14 @@ def session_of(model, links, fed, optimizer, options, decay_biases, budget):
         update, windows = update_program(model, *more), lag_of(model, fed.how, links.length, budget, training=True)
         return (lambda parameters, state: lag.Session(update, windows, windows.begin, parameters, state)), update
     if links.stateful:
-        program = model._step_program(how, *more, outputs=("L", "J", "E", *(f"{name}.end" for name in model.network.states)))
+        program = model._step_program(how, *more, lazy=lazy, outputs=("L", "J", "E", *(f"{name}.end" for name in model.network.states)))
         given = program, links.length, engine
         return (lambda parameters, state: stateful.Session(*given, parameters, state, dtype, model.threads)), program
-    program = model._step_program(how, *more)
+    program = model._step_program(how, *more, lazy=lazy)
     length = length_of(model, program, fed, options.batch_size, budget, links)
     if length is None:
         return (lambda parameters, state: engine.Session(program, parameters, state, dtype, model.threads)), program
+    program = model._step_program(how, *more, lazy=False)              # gradients of segments are summed as whole tables
     cut = Segments.of(program, length, engine, dtype, links.cut, model.threads)
     return (lambda parameters, state: segments.Session(program, cut, parameters, state)), program
 
@@ -120,7 +121,7 @@ def lag_of(model, how, length, budget=BUDGET, training=False):
 
 def update_program(model, optimizer, clip_norm, clip_value, decay_biases):
     """The update alone, the gradients its inputs."""
-    parameters = model.network.parameters
+    parameters = [p for p in model.network.parameters if not p.frozen]
     system, gradients = update_alone(parameters)
     system, replaces = update_equations(system, gradients, parameters, optimizer, clip_norm=clip_norm, clip_value=clip_value,
                                         decay_biases=decay_biases)

@@ -106,7 +106,7 @@ class Session:
     """Training by the gradient of a Lag; ``update`` is a program of the update alone, the gradients its inputs."""
 
     def __init__(self, update, lag, training, parameters, state):
-        self.update, self.lag, self.training, self.dtype = update, lag, training, lag.dtype
+        self.update, self.lag, self.program, self.dtype = update, lag, training, lag.dtype
         self.parameters = {name: np.array(array, self.dtype) for name, array in parameters.items()}
         self.state = {name: np.array(array, self.dtype) for name, array in state.items()}
 
@@ -118,8 +118,8 @@ class Session:
             chosen = rows[start:start + batch_size]
             arrays = {name: array[chosen] for name, array in data.items()}
             steps = next(arrays[name].shape[1] for name in ("x", "ids") if name in arrays)
-            noise = masks(self.training, originals[start:start + batch_size], steps, epoch, seed, self.dtype)
-            noise = {name: a.swapaxes(0, 1) if any(i.kind == "time" for i in self.training.inputs[name].axes) else a
+            noise = masks(self.program, originals[start:start + batch_size], steps, epoch, seed, self.dtype)
+            noise = {name: a.swapaxes(0, 1) if any(i.kind == "time" for i in self.program.inputs[name].axes) else a
                      for name, a in noise.items()}
             gradients, loss, objective = self.lag.gradients(self.parameters, arrays, noise)
             given = {**{f"given.{name}": g for name, g in gradients.items()}, "given.L": loss, "given.J": objective}

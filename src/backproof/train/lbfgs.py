@@ -12,11 +12,12 @@ from .loop import heard
 __all__ = ["minimise"]
 
 
-def minimise(objective, parameters, *, iterations, tolerance=1e-10, decrease=None, corrections=20, calls=None,
+def minimise(objective, parameters, *, iterations, fixed=None, tolerance=1e-10, decrease=None, corrections=20, calls=None,
              history=None, validate=None, callbacks=()):
     """Minimise objective({name: array}) -> (J, {name: gradient}) from the parameters given.
 
-    Parameters  tolerance    on the largest entry of the gradient; decrease: on the relative decrease of J
+    Parameters  fixed        {name: array} of parameters that stay as they are
+                tolerance    on the largest entry of the gradient; decrease: on the relative decrease of J
                 corrections  pairs of steps and gradients kept; calls: evaluations at most
     Gives   ({name: array}, History with one record per iteration).
     Raises  NonFiniteError if the objective is not finite at the start.
@@ -29,7 +30,7 @@ def minimise(objective, parameters, *, iterations, tolerance=1e-10, decrease=Non
     cuts = np.cumsum([parameters[name].size for name in names])[:-1]
 
     def unflatten(theta):
-        return {name: part.reshape(shape) for name, part, shape in zip(names, np.split(theta, cuts), shapes)}
+        return {**(fixed or {}), **{name: part.reshape(shape) for name, part, shape in zip(names, np.split(theta, cuts), shapes)}}
 
     def flat(theta):
         value, gradients = objective(unflatten(theta))

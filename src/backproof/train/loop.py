@@ -15,6 +15,7 @@ import numpy as np
 from ..engines.steps import Steps, uninterrupted
 from ..engines.generator import order
 from ..errors import NonFiniteError, OptionError
+from .buckets import Cut, bucketed
 from .history import History
 from .schedules import schedule
 from .stopping import Patience
@@ -36,6 +37,7 @@ class Options:
     shuffle: bool = True
     clip_norm: float | None = None
     clip_value: float | None = None
+    bucketing: bool = False
 
     def __post_init__(self):
         check_number("epochs", self.epochs, 0, whole=True)
@@ -99,7 +101,8 @@ class Interrupted(KeyboardInterrupt):
 
 
 def train(session, data, n, optimizer, options, *, seed, history=None, validate=None, callbacks=(), start=(0, 0), layer_of=None,
-          rows=None, links=None, stopping=None, more_scalars=None, checkpoints=None, progress=None, updates=None):
+          rows=None, links=None, stopping=None, more_scalars=None, checkpoints=None, progress=None,
+          sampled=None, updates=None):
     """Run epochs on a session.
 
     Parameters  data       {input: array, sample-first}, weights "w" included where the program has them
@@ -111,6 +114,7 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
                 stopping   the rule of stopping; None: Patience by the options
                 more_scalars  function(rows in order) -> {scalar input: one number per step}
                 checkpoints   object with ``every`` (steps between its looks) and look(progress, …); may raise Interrupted
+                sampled    function(epoch) -> {input: array} that is drawn anew for every epoch, or None
                 updates    how many updates a step takes, where it is a minibatch in segments (each gets its own scalars)
                 progress   of an interrupted run, with the session's parameters and state as they were then
     Raises      NonFiniteError in the step where a loss, gradient or new parameter is not finite; it is not applied.
@@ -124,10 +128,13 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
     rate = schedule("constant" if plateau else options.schedule, options.warm_up)
     if stopping is None:
         stopping = Patience("validation_loss" if validate is not None else "loss", options.patience, options.improvement, plateau)
+    cut = Cut(session.program, data) if options.bucketing and "mask" in data else None
     look = (lambda: None) if checkpoints is None else (lambda: checkpoints.look(progress, session, history, stopping))
     while progress.epoch < progress.end:
         epoch, step = progress.epoch, progress.step
         chosen = rows[order(seed, epoch, len(rows))] if options.shuffle else rows
+        if cut is not None:
+            chosen = bucketed(chosen, cut.lengths, options.batch_size, seed, epoch)
         scalars = _scalars(optimizer, options.learning_rate * stopping.scale, lambda k: rate(k, progress.total),
                            range(step, step + per_epoch), updates)
         if links is not None:
@@ -135,14 +142,18 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
             same = all(xi is drawn[0] for xi in drawn)                        # regular: one row serves every step
             scalars["xi"] = np.broadcast_to(drawn[0], (per_epoch, len(drawn[0]))) if same else np.stack(drawn)
         scalars.update(more_scalars(chosen) if more_scalars else {})
+        data = {**data, **sampled(epoch)} if sampled else data
         while progress.within.done < per_epoch:
             look()
-            _steps(session, data, chosen, scalars, options.batch_size, seed, progress, checkpoints.every if checkpoints else per_epoch)
+            _steps(session, data, chosen, scalars, options.batch_size, seed, progress,
+                   checkpoints.every if checkpoints else per_epoch, cut)
             if progress.within.failure is not None:
                 raise _failure(progress.within.failure, epoch, progress.steps, history, layer_of)
         done = progress.within
         measured = None if validate is None else validate(session.parameters)
         measured = measured if isinstance(measured, dict) else {"validation_loss": measured}
+        if "idle" in session.program.outputs:
+            measured = {**measured, "idle": done.idle / done.samples}
         with uninterrupted():                                     # an epoch is counted as a whole, or not
             record = history.append(epoch=epoch, step=progress.steps, loss=done.loss / done.samples,
                                     objective=done.objective / done.samples, **measured,
@@ -170,18 +181,19 @@ def _scalars(optimizer, learning_rate, rate, steps, updates):
     return arrays if updates else {name: rows[:, 0] for name, rows in arrays.items()}
 
 
-def _steps(session, data, chosen, scalars, batch_size, seed, progress, every):
+def _steps(session, data, chosen, scalars, batch_size, seed, progress, every, cut=None):
     """The steps up to the next look, the first of which falls on a multiple of ``every``."""
     done, began = progress.within, time.perf_counter()
     first, last = done.done, (done.done // every + 1) * every
     rows = chosen[first * batch_size:last * batch_size]
     part = {name: values[first:last] for name, values in scalars.items()}
     try:
-        if hasattr(data.get("x"), "dense"):                           # rows that are made dense, or read, when they are wanted
+        if cut is not None or hasattr(data.get("x"), "dense"):        # minibatches cut to their length; rows made dense when wanted
             for k, start in enumerate(range(0, len(rows), batch_size)):
-                batch = rows[start:start + batch_size]
-                session.steps({name: array[batch] for name, array in data.items()}, np.arange(len(batch)), batch_size,
-                              {name: values[k:k + 1] for name, values in part.items()}, progress.epoch, seed, done, batch)
+                batch, numbers = rows[start:start + batch_size], {name: values[k:k + 1] for name, values in part.items()}
+                arrays = {name: array[batch] for name, array in data.items()} if cut is None else cut.arrays(batch)
+                numbers = numbers if cut is None else cut.scalars(batch, numbers)
+                session.steps(arrays, np.arange(len(batch)), batch_size, numbers, progress.epoch, seed, done, batch)
                 if done.failure is not None:
                     return
         else:

@@ -68,7 +68,8 @@ class Session:
             feeds = {name: storage_order(values[name], array) for name, array in chosen.items()}
             feeds.update(masks(self.program, originals[active], behind - first, epoch, seed, self.dtype, first, timed=True))
             feeds.update(masks(self.program, originals[active], behind - first, epoch, seed, self.dtype, timed=False))
-            feeds.update({name: value[first:behind] if name in timed else value[s] for name, value in scalars.items()})
+            feeds.update({name: value[first:behind] if name in timed else value[s] if np.ndim(value) else value
+                          for name, value in scalars.items()})
             feeds.update({f"{name}.start": carried[name][active] for name in self.carried})
             feeds["begins"] = np.full(len(active), first == 0)
             run = self.engine.Run(self.program, {**feeds, **place.parameters, **place.state}, self.dtype, self.threads)
