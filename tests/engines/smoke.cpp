@@ -52,6 +52,8 @@ void call(Script& s, const std::string& line) {
     else if (name == "instruction") { const auto a = text(in), b = text(in); const int out = whole(); s.builder.instruction(a, b, out, whole()); }
     else if (name == "operand") { const bool f = whole(); const int v = whole(); const auto labels = ints(in); s.builder.operand(f, v, labels, numbers(in)); }
     else if (name == "part") s.builder.part(whole());
+    else if (name == "descending") s.builder.descending();
+    else if (name == "start") { const int v = whole(); const auto labels = ints(in); s.builder.start(v, labels, numbers(in)); }
     else if (name == "word") s.builder.word(text(in));
     else if (name == "argument") { const auto kind = text(in); const int at = whole(); s.builder.argument(kind, at, number()); }
     else if (name == "begin_loop") { const auto how = text(in); s.builder.begin_loop(how, whole()); }
