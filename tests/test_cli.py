@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from backproof import cli, jobs
+from backproof import cli, jobs, outputs
 from backproof.cli import main
 
 QUICK = ["--epochs", "2", "--layers", "8 relu"]
@@ -198,7 +198,7 @@ def test_version_and_module(run):
 
 
 def test_every_error_class_has_its_exit_code():
-    assert cli.exit_code(jobs.OutputProblem("x")) == 73
+    assert cli.exit_code(outputs.OutputProblem("x")) == 73
     assert cli.exit_code(MemoryError()) == 70
 
 

@@ -12,47 +12,82 @@ rng = np.random.default_rng(0)
 X = np.concatenate([rng.normal(size=(990, 4)), 30 * rng.normal(size=(10, 4))])
 NETWORKS = ["4 | 3", "4 | 5 relu | 3 softmax", "4 | 6 nobias | layer_norm | tanh | dropout 0.3 | 1 sigmoid", "4 | 1 exp",
             *(f"4 | 5 {word} | 2" for word in ACTIVATIONS)]
+CELLS = ["rnn 3", "gru 3", "lstm 3", "bi rnn 3", "bi gru 3", "bi lstm 3"]
+SEQUENCES = [*(f"4 | {cell} | {pool} | 2 softmax" for cell in CELLS for pool in ("last", "mean", "max")), *(f"4 | {cell} | 2 softmax" for cell in CELLS),
+             "4 | lstm 3 | layer_norm | bi gru 2 | mean | 1 sigmoid"]
+TOKENS = ["window 3 vocabulary=9 embedding 2 | 4 tanh | 2 softmax", "embedding 3 vocabulary=9 | gru 4 | last | 2 softmax",
+          "embedding 3 vocabulary=9 | bi lstm 4 | 3 softmax"]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("spec", NETWORKS)
-def test_onnx_computes_the_same_function(spec, dtype, tmp_path):
+def compared(model, batches, tmp_path=None):
+    """Predict with the reference evaluator of ONNX and with onnxruntime, and compare with the engine; how many peers there were."""
     onnx = pytest.importorskip("onnx", reason="the package onnx is not installed: pip install 'backproof[onnx]'")
-    model = Network(spec).build(seed=3, dtype=dtype)
-    rows = np.abs(X) + 0.1 if spec.split()[3:4] and spec.split()[3] in ("log", "sqrt", "reciprocal", "rsqrt") else X
-    try:
-        data = to_onnx(model)
-    except OptionError as error:
-        assert "ONNX has no word for the activation" in str(error)
-        return
-    assert not onnx.load_from_string(data).graph.initializer[0].external_data
     from onnx.reference import ReferenceEvaluator
-    peers = [lambda x: ReferenceEvaluator(onnx.load_from_string(data)).run(None, {"x": x})[0]]
+
+    data = to_onnx(model)
+    loaded = onnx.load_from_string(data)
+    assert not any(tensor.external_data for tensor in loaded.graph.initializer)
+    name, = [given.name for given in loaded.graph.input]
+    peers = [ReferenceEvaluator(loaded)]
     try:
         import onnxruntime
-        session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-        peers.append(lambda x: session.run(None, {"x": x})[0])
+        peers.append(onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"]))
     except ImportError:
         pass
     except Exception as error:                              # onnxruntime lacks some operators in float64
-        assert dtype == "float64" and "NOT_IMPLEMENTED" in str(error)
-    for batch in (rows, rows[:1], rows[:7]):
-        batch = batch.astype(dtype)
+        assert model.dtype == np.float64 and "NOT_IMPLEMENTED" in str(error)
+    for batch in batches:
         try:
             ours = model.predict(batch)
         except BackproofError:
             continue
         for peer in peers:
-            np.testing.assert_allclose(peer(batch), ours, rtol=1e-5, atol=1e-6 * max(1, np.abs(ours).max()))
+            [found] = peer.run(None, {name: batch})
+            assert found.shape == ours.shape and found.dtype == ours.dtype
+            np.testing.assert_allclose(found, ours, rtol=1e-5, atol=1e-6 * max(1, np.abs(ours).max()))
+    return len(peers)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("spec", NETWORKS)
+def test_onnx_computes_the_same_function(spec, dtype):
+    model = Network(spec).build(seed=3, dtype=dtype)
+    rows = np.abs(X) + 0.1 if spec.split()[3:4] and spec.split()[3] in ("log", "sqrt", "reciprocal", "rsqrt") else X
+    compared(model, [batch.astype(dtype) for batch in (rows, rows[:1], rows[:7])])
+
+
+@pytest.mark.parametrize("spec", SEQUENCES)
+def test_onnx_computes_recurrent_networks_as_scans(spec):
+    model = Network(spec).build(seed=3)
+    draw = np.random.default_rng(1)
+    compared(model, [draw.normal(size=(n, t, 4)).astype(np.float32) * scale for n, t, scale in ((5, 7, 1), (1, 3, 1), (2, 1, 1), (3, 20, 10))])
+
+
+@pytest.mark.parametrize("spec", TOKENS)
+def test_onnx_reads_token_numbers(spec):
+    model = Network(spec, loss="cross_entropy").build(seed=3)
+    draw = np.random.default_rng(1)
+    steps = (3, 3) if model.network.window else (6, 1)
+    compared(model, [draw.integers(0, 9, (n, t)) for n, t in zip((5, 1), steps)])
+
+
+def test_onnx_carries_a_users_own_functions():
+    own = elementwise("bent", value=lambda x: x * x * x)
+    assert compared(Network("4 | 3 bent | 1", words={"bent": own}).build(), [X[:5].astype(np.float32)])
+
+
+def test_the_comparison_with_onnx_can_fail(monkeypatch):
+    pytest.importorskip("onnx", reason="the package onnx is not installed: pip install 'backproof[onnx]'")
+    from backproof import onnx_graph
+    monkeypatch.setitem(onnx_graph.OPERATORS, "tanh", "Sigmoid")
+    with pytest.raises(AssertionError):
+        compared(Network("4 | rnn 3 | last | 1").build(), [np.ones((2, 3, 4), np.float32)])
 
 
 def test_what_onnx_cannot_say_is_named():
     pytest.importorskip("onnx", reason="the package onnx is not installed: pip install 'backproof[onnx]'")
-    own = elementwise("bent", value=lambda x: x * x * x)
-    with pytest.raises(OptionError, match="no word for your function 'bent'"):
-        to_onnx(Network("4 | 3 bent | 1", words={"bent": own}).build())
-    with pytest.raises(OptionError, match="a layer of kind 'rnn' cannot be written"):
-        to_onnx(Network("4 | rnn 3 | last | 1").build())
+    with pytest.raises(OptionError, match="reads pairs"):
+        to_onnx(Network("window 3 vocabulary=9 embedding 2 | 4 tanh | 1", loss="pairwise_margin").build())
 
 
 def test_a_missing_package_is_named(monkeypatch):

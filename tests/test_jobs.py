@@ -8,10 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backproof import check, jobs
+from backproof import check, jobs, outputs, predictions, sources
 from backproof.data.builtin import BUILTIN
 from backproof.errors import BackproofError, DataError, EngineError, ModelFileError, OptionError, RangeError, SpecError
-from backproof.jobs import OutputProblem, Settings, differentiate, predict_table, read_point, train_table
+from backproof.jobs import Settings, train_table
+from backproof.outputs import OutputProblem
+from backproof.predictions import predict_table
+from backproof.slopes import differentiate, read_point
 from backproof.model import Model
 from backproof.network import Network
 
@@ -46,7 +49,7 @@ def test_a_built_in_set_is_learned_and_predicted(name, tmp_path):
     key = "r2" if name in REGRESSIONS else "accuracy"
     assert test[key] > baseline[key] + 0.15
     assert outcome.summary["gradient_check"]["error"] < 1e-11
-    assert sorted(p.name for p in out.iterdir()) == sorted(jobs.FILES)
+    assert sorted(p.name for p in out.iterdir()) == sorted(outputs.FILES)
     again = tmp_path / "again.csv"
     rows = predict_table(str(out / "model.safetensors"), name, out=str(again))
     told = read(again)
@@ -79,7 +82,7 @@ def test_measures_and_baseline_are_what_numpy_says(table):
     assert list(summary["rows"]) == ["training", "test"]
     assert summary["task"] == "regression"
     whole, _ = jobs.read_data(table, "amount")
-    rows = jobs._split(whole, "amount", replace(SHORT, validation=0))[1]
+    rows = sources.split_table(whole, "amount", replace(SHORT, validation=0))[1]
     truth = {name: whole["amount"].values[part] for name, part in rows.items()}
     told = prepare.inverse(outcome.model.predict(prepare.transform(whole.select(rows["test"])))).ravel()
     error, mean = told - truth["test"], truth["training"].mean()
@@ -91,7 +94,7 @@ def test_measures_and_baseline_are_what_numpy_says(table):
 def test_nothing_is_learned_from_the_rows_set_aside(table):
     outcome = train_table(table, "y", SHORT)
     whole, _ = jobs.read_data(table, "y")
-    training = whole.select(jobs._split(whole, "y", SHORT)[1]["training"])
+    training = whole.select(sources.split_table(whole, "y", SHORT)[1]["training"])
     assert outcome.prepare.state()["numbers"][0]["median"] == float(np.median(training["x"].values[~training["x"].missing]))
 
 
@@ -212,12 +215,12 @@ def test_a_model_that_was_not_trained_on_a_table_is_refused(table, tmp_path):
     model = Network("2 | 2 softmax", loss="cross_entropy").build()
     for text, message in [(None, "not trained on a table"), ("{", "cannot be read"), ("[" * 9999, "cannot be read"),
                           ("{}", "does not hold together")]:
-        model.extra = {} if text is None else {jobs.TABLE: text}
+        model.extra = {} if text is None else {predictions.TABLE: text}
         model.save(path)
         with pytest.raises(ModelFileError, match=message):
             predict_table(path, table)
     state = train_table("iris", settings=replace(SHORT, epochs=0)).prepare.state()
-    model.extra = {jobs.TABLE: json.dumps(state)}
+    model.extra = {predictions.TABLE: json.dumps(state)}
     model.save(path)
     with pytest.raises(ModelFileError, match="does not fit"):
         predict_table(path, "iris")

@@ -1,10 +1,12 @@
 """The commands: backproof train, predict, evaluate, check, exercise, grade, trace, report, describe, init, export, derive. They read options, call `jobs` and print.
 
 Results go to stdout, everything else to stderr. Exit codes: 0; 2 usage; 65 data; 66 an input file; 70 engine; 73 an
-output that cannot be created; 130 interrupted; 141 stdout closed; 143 terminated. No traceback is shown without --debug.
+output that cannot be created; 74 a disk that fails or is full; 75 a folder that another run owns, try again later; 130
+interrupted; 141 stdout closed; 143 terminated. No traceback is shown without --debug.
 """
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -23,7 +25,8 @@ __all__ = ["app", "main", "exit_code"]
 app = typer.Typer(name="backproof", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
                   help="Backpropagation you can read, check and trust, at full speed.")
 
-USAGE, DATA, NO_INPUT, INTERNAL, NO_OUTPUT, INTERRUPTED, CLOSED, TERMINATED = 2, 65, 66, 70, 73, 130, 141, 143
+USAGE, DATA, NO_INPUT, INTERNAL, NO_OUTPUT, DISK, LATER, INTERRUPTED, CLOSED, TERMINATED = 2, 65, 66, 70, 73, 74, 75, 130, 141, 143
+NUMBERS = {**dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG), DISK), errno.EAGAIN: LATER}
 CODES = [(ModelFileError, DATA), (DataError, DATA), (DtypeError, DATA), (FileProblem, NO_INPUT),
          ((OptionError, SpecError, ExpressionError, ShapeError, RangeError), USAGE)]
 OPTIONS = "delimiter|encoding|compression|task|epochs|batch_size|learning_rate|patience|validation|test|seed|layers|optimizer|l2"
@@ -31,6 +34,8 @@ OPTIONS = "delimiter|encoding|compression|task|epochs|batch_size|learning_rate|p
 
 def exit_code(error):
     """The exit code for an error; what is none of the user's doing is 70."""
+    if getattr(error, "errno", None) in NUMBERS:
+        return NUMBERS[error.errno]
     if type(error).__name__ == "OutputProblem":            # of jobs, which is not loaded to answer --help
         return NO_OUTPUT
     return next((code for kinds, code in CODES if isinstance(error, kinds)), INTERNAL)
@@ -134,11 +139,23 @@ Force = Annotated[bool, typer.Option("--force", help="write over what is there")
 Delimiter = Annotated[str, typer.Option(help="between the fields of a CSV file; 'tab' for a tab")]
 Encoding = Annotated[str, typer.Option(help="of a CSV file")]
 Compression = Annotated[str, typer.Option(help="of a CSV file: none or gzip")]
+Types = Annotated[str, typer.Option(help="kinds of columns that are not to be found out: 'zip=category,day=date,x=number'")]
 
 
-def _reading(delimiter, encoding, compression):
+def _reading(delimiter, encoding, compression, types=None):
     return {"delimiter": "\t" if delimiter in ("tab", r"\t") else delimiter, "encoding": encoding,
-            "compression": None if compression in ("", "none") else compression}
+            "compression": None if compression in ("", "none") else compression, **({"types": _kinds(types)} if types else {})}
+
+
+def _kinds(text):
+    """{column: kind} of 'zip=category,day=date'."""
+    found = {}
+    for part in text.split(","):
+        name, sign, kind = (piece.strip() for piece in part.rpartition("="))
+        if not (name and sign) or kind not in ("number", "date", "category"):
+            raise OptionError(f"--types {part!r} is no column and kind", fix="--types 'zip=category,day=date,x=number'")
+        found[name] = kind
+    return found
 
 
 def _chosen(name, value, allowed):
@@ -190,7 +207,10 @@ def train(
     forecast: Annotated[int, typer.Option(help="the rows are a series: how many values of the target to foretell")] = None,
     lags: Annotated[int, typer.Option(help="how many steps a forecast reads; by default twice the forecast, a season at least")] = None,
     season: Annotated[int, typer.Option(help="the steps of a season, for the baseline beside a forecast")] = None,
-    delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",
+    stream: Annotated[bool, typer.Option("--stream/--no-stream", help="read the file in parts and keep its typed rows on the disk; by "
+                                         "default files above 256 MB are")] = None,
+    cache: Annotated[str, typer.Option(help="where a streamed file's rows go while it trains; by default inside --out")] = None,
+    delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none", types: Types = None,
     quiet: Quiet = False, verbose: Verbose = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON instead of the table")] = False,
     debug: Debug = False,
@@ -215,12 +235,13 @@ def train(
                             test, seed, patience or None)
         sequential = SequenceSettings(**{**vars(settings), "layers": layers if "layers" in _given(context) else None},
                                       id=sequence_id, time=time, forecast=forecast, lags=lags, season=season)
-        reading = _reading(delimiter, encoding, compression)
+        reading = _reading(delimiter, encoding, compression, types)
         if resume is not None:
             if data is not None or config is not None:
                 raise OptionError("--resume takes everything from the directory of the run", fix=f"backproof train --resume {resume}")
             asked = resumable(resume)
             data, target, settings, reading, out = asked["data"], asked["target"], asked["settings"], asked["reading"], resume
+            stream, cache = asked.get("stream"), cache or asked.get("cache")
         elif config is not None:
             asked, given = read_run_file(config), _given(context)
             kept = {name: value for name, value in asked["settings"].items() if name not in given}
@@ -241,7 +262,7 @@ def train(
             raise OptionError("--time, --lags and --season belong to sequences", fix="--sequence-id NAME, or --forecast STEPS")
         folds = cross_validate(data, target, settings, cv, reading=reading, say=talk.say) if cv else None
         with talk.progress(settings.epochs) as progress:
-            train, more = (train_sequences, {}) if of_sequences else (train_table, {"peers": peers})
+            train, more = (train_sequences, {}) if of_sequences else (train_table, {"peers": peers, "stream": stream, "cache": cache})
             outcome = train(data, target, settings, out=out, force=force, reading=reading, say=talk.say, progress=progress,
                             resume=resume is not None, time_limit=time_limit, **more)
         summary = outcome.summary
@@ -253,8 +274,7 @@ def train(
         print(json.dumps(summary, ensure_ascii=False) if as_json else outcome.table())
         talk.say(f"saved {', '.join(_plain(path) for path in outcome.files)}")
         if summary["interrupted"]:
-            if settings.optimizer != "lbfgs":
-                talk.say(f"go on with  backproof train --resume {shlex.quote(_plain(out))}")
+            talk.say(f"go on with  backproof train --resume {shlex.quote(_plain(out))}")
             raise typer.Exit(TERMINATED if _terminated else INTERRUPTED)
 
 
@@ -273,8 +293,10 @@ def _ending(summary):
 def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="model.safetensors of a training run")],
     data: Data,
-    out: Annotated[str, typer.Option(help="the CSV file to write; - for stdout")] = "-",
+    out: Annotated[str, typer.Option(help="the CSV or .parquet file to write; - for CSV on stdout")] = "-",
     probabilities: Annotated[bool, typer.Option("--probabilities", help="a column with the probability of each class")] = False,
+    for_spreadsheet: Annotated[bool, typer.Option("--for-spreadsheet", help="a ' before CSV texts that a spreadsheet would run as "
+                                                  "formulas: those that begin with = + - @, a tab or a return")] = False,
     force: Force = False,
     delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",
     quiet: Quiet = False, debug: Debug = False,
@@ -282,11 +304,11 @@ def predict(
     """Predict for the rows of a table with the columns of training, in any order; others are ignored."""
     talk = Talk(quiet)
     with _answering(debug, talk):
-        from .jobs import predict_table
+        from .predictions import predict_table
         from .sequence_models import holds_sequences, predict_sequences
 
         of = predict_sequences if holds_sequences(model) else predict_table
-        rows = of(model, data, out=out, probabilities=probabilities, force=force,
+        rows = of(model, data, out=out, probabilities=probabilities, force=force, for_spreadsheet=for_spreadsheet,
                              reading=_reading(delimiter, encoding, compression), say=lambda text: talk.say(f"note: {text}"))
         if out != "-":
             talk.say(f"{rows:,} predictions in {_plain(out)}")
@@ -388,7 +410,7 @@ def check(
 
         _chosen("language", language, ("en", "zh"))
         if target is not None and target.endswith(".safetensors"):
-            from .jobs import check_saved
+            from .predictions import check_saved
             outcome = check_saved(target, data, rows=rows, language=language, seed=seed, cost=cost)
         elif cost:
             point = None if at is None else load(at)
@@ -443,7 +465,7 @@ def grade(
 
 def _write(path, text, force):
     """Write a text file; one that exists is replaced only where that was asked for."""
-    from .jobs import write_text
+    from .outputs import write_text
 
     write_text(path, text, force)
 
@@ -472,18 +494,14 @@ def init(
 ):
     """Write a commented run file with every setting and its default, for train --config."""
     with _answering(debug):
-        from .jobs import OutputProblem, _output
+        from .outputs import write_text
         from .runs import run_file
 
         text = run_file(data, target)
         if out == "-":
             print(text, end="")
             return
-        if os.path.lexists(out) and not force:
-            raise OutputProblem(f"{_plain(out)} exists", fix="another name, or --force to replace it", state="nothing was written")
-        from .train.files import write_atomically
-        with _output():
-            write_atomically(out, [text.encode()])
+        write_text(out, text, force)
         print(f"wrote {_plain(out)}: edit it, then  backproof train --config {shlex.quote(_plain(out))}", file=sys.stderr)
 
 
@@ -496,11 +514,10 @@ def export(
     """Write a saved model as ONNX, or as a PyTorch state_dict (safetensors, the weights transposed)."""
     with _answering(debug):
         from .exchange import export_model
-        from .jobs import OutputProblem, _output
+        from .outputs import output, refuse_existing
 
-        if os.path.lexists(out) and not force:
-            raise OutputProblem(f"{_plain(out)} exists", fix="another name, or --force to replace it", state="nothing was written")
-        with _output():
+        refuse_existing(out, force)
+        with output():
             said = export_model(model, out)
         print(_plain(said), file=sys.stderr)
 
@@ -546,7 +563,7 @@ def _network_text(spec, loss, l2, of, format, check, article, style):
 
 
 def _expression_text(expression, at, check):
-    from .jobs import differentiate, read_point
+    from .slopes import differentiate, read_point
 
     formula, value, slopes = differentiate(expression, None if at is None else read_point(at))
     lines = [f"f = {formula}" + ("" if value is None else f" = {_figure(value)}")]

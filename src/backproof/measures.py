@@ -1,99 +1,123 @@
 """What a run is measured by, and what stands beside it: the answer that looks at no column, and gradient boosting.
 
-Reads   a model, its preprocessing, prepared rows.
+Reads   a model, its preprocessing, prepared rows: all at once or in blocks.
 Gives   plain numbers by name: loss, accuracy, or RMSE and R² in the target's units.
 """
 
 import math
 import time
 
-__all__ = ["baseline_of", "boosting", "counts", "finite", "measure", "quality"]
+__all__ = ["Tally", "baseline", "boosting", "finite", "measure", "measure_blocks"]
 
-SAMPLE = 100_000                         # rows that gradient boosting is fitted on at most
+
+class Tally:
+    """Measures of answers that come in blocks."""
+
+    def __init__(self, prepare):
+        self.prepare, self.rows, self.loss, self.right, self.squares, self.total, self.about = prepare, 0, 0.0, 0, 0.0, 0.0, 0.0
+        self.numbers = 0
+
+    def add(self, predicted, y, loss):
+        """Answers and truths of a block of rows, and the mean loss over them."""
+        import numpy as np
+
+        n = len(y)
+        if self.prepare.task == "classification":
+            self.right += int((predicted.argmax(axis=1) == y).sum())
+        else:
+            mean = float(y.mean())
+            self.squares += float(((predicted.astype(np.float64) - y)**2).sum())
+            met, self.numbers = self.numbers, self.numbers + y.size              # several of a row, where there are several targets
+            self.total += float(((y - mean)**2).sum()) + (mean - self.about)**2 * y.size * met / self.numbers
+            self.about += (mean - self.about) * y.size / self.numbers
+        self.rows, self.loss = self.rows + n, (loss if self.rows == 0 else (self.loss * self.rows + loss * n) / (self.rows + n))
+
+    def result(self):
+        """{"loss", "accuracy"}, or {"loss", "rmse", "r2"}."""
+        if self.prepare.task == "classification":
+            return {"loss": finite(self.loss), "accuracy": self.right / self.rows}
+        return {"loss": finite(self.loss), "rmse": finite(math.sqrt(self.squares / self.numbers) * self.prepare.coder.scale),
+                "r2": finite(1 - self.squares / self.total) if self.total > 0 else None}
 
 
 def measure(model, prepare, X, y):
     """The loss, and accuracy or RMSE (in the target's units) and R² of a model on prepared rows."""
-    return {"loss": finite(model.loss(X, y)), **quality(prepare, model.predict(X), y)}
+    return measure_blocks(model, prepare, [(X, y)])
 
 
-def quality(prepare, predicted, y):
+def measure_blocks(model, prepare, blocks):
+    """`measure` of rows that come in blocks (X, y)."""
+    found = Tally(prepare)
+    for X, y in blocks:
+        found.add(model.predict(X), y, model.loss(X, y))
+    return found.result()
+
+
+def baseline(prepare, training):
+    """The best answer that looks at no column: (its name and value, function(blocks of targets) -> measures).
+
+    ``training`` gives the targets of the training rows in blocks: their class frequencies, or their mean, are the answer.
+    """
+    import numpy as np
+
+    from .data.messages import shown
+
+    if prepare.task == "classification":
+        counts = sum(np.bincount(y, minlength=len(prepare.classes)) for y in training)
+        label, answer = prepare.classes[int(counts.argmax())], counts / counts.sum()
+        about = {"name": f"always {shown(label, 30)}", "class": label}
+    else:
+        n, mean = 0, 0.0
+        for y in training:
+            n, mean = n + len(y), mean + (y.mean(axis=0) - mean) * (len(y) / (n + len(y)))
+        about, answer = {"name": "always the mean", "mean": prepare.coder.mean}, mean
+
+    def measures(blocks):
+        found = Tally(prepare)
+        for y in blocks:
+            given = np.broadcast_to(answer, (len(y), np.size(answer)))
+            found.add(given, y, _loss(prepare, given, y))
+        return found.result()
+    return about, measures
+
+
+def _loss(prepare, answer, y):
     import numpy as np
 
     if prepare.task == "classification":
-        return {"accuracy": float((predicted.argmax(axis=1) == y).mean())}
-    error, spread = predicted.astype(np.float64) - y, y - y.mean()
-    total = float((spread**2).sum())
-    return {"rmse": finite(math.sqrt(float((error**2).mean())) * prepare.coder.scale),
-            "r2": finite(1 - float((error**2).sum()) / total) if total > 0 else None}
+        return float(-np.log(answer[np.arange(len(y)), y]).mean())
+    return float(0.5 * ((answer - y)**2).mean())
 
 
-def baseline_of(prepare, training, y):
-    """The measures of the best answer that looks at no column: class frequencies, or the mean, of the training rows."""
+def boosting(source, prepare, seed=0):
+    """scikit-learn's HistGradientBoosting with its defaults, on the raw columns of the same rows: measures, seconds, rows.
+
+    ``source`` gives samples of its parts (`sources`); where they are not all rows, "measured_rows" says how many were.
+    Missing values stay missing; categories are its own categories, up to 255 a column, the rarer ones missing.
+    """
     import numpy as np
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    if prepare.task == "classification":
-        share = counts(training, prepare) / len(training)
-        answer = np.broadcast_to(share, (len(y), len(share)))
-        return {"loss": finite(-np.log(share[y]).mean()), **quality(prepare, answer, y)}
-    answer = np.broadcast_to(training.mean(axis=0), y.shape)
-    return {"loss": finite(0.5 * ((answer - y) ** 2).mean()), **quality(prepare, answer, y)}
-
-
-def counts(codes, prepare):
-    import numpy as np
-
-    return np.bincount(codes, minlength=len(prepare.classes))
+    columns, y = source.raw("training", seed)
+    kind = HistGradientBoostingClassifier if prepare.task == "classification" else HistGradientBoostingRegressor
+    began = time.perf_counter()
+    found = kind(categorical_features=source.categorical, random_state=seed).fit(columns, np.ravel(y))
+    result = {"name": "HistGradientBoosting", "seconds": round(time.perf_counter() - began, 3), "fitted_rows": len(columns)}
+    measured = {}
+    for name in source.rows:
+        columns, y = source.raw(name, None)
+        if prepare.task == "classification":
+            answer = np.full((len(columns), len(prepare.classes)), 1e-15)
+            answer[:, found.classes_.astype(int)] = np.maximum(found.predict_proba(columns), 1e-15)
+        else:
+            answer = found.predict(columns)[:, None]
+        tally = Tally(prepare)
+        tally.add(answer, y, _loss(prepare, answer, y))
+        result[name], measured[name] = tally.result(), len(columns)
+    return result if measured == source.rows else {**result, "measured_rows": measured}
 
 
 def finite(value):
     """A float that JSON can hold, else None."""
     value = float(value)
     return value if math.isfinite(value) else None
-
-
-def boosting(table, prepare, parts, arrays, seed=0):
-    """scikit-learn's HistGradientBoosting with its defaults, on the raw columns of the same rows: measures, seconds, rows.
-
-    Missing values stay missing; categories are its own categories, up to 255 a column, the rarer ones missing.
-    """
-    import numpy as np
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-
-    columns, categorical = _raw_columns(table, prepare, parts["training"])
-    train = parts["training"]
-    taken = train if len(train) <= SAMPLE else np.sort(np.random.default_rng(seed).choice(train, SAMPLE, replace=False))
-    picked = np.searchsorted(train, taken)
-    kind = HistGradientBoostingClassifier if prepare.task == "classification" else HistGradientBoostingRegressor
-    began = time.perf_counter()
-    found = kind(categorical_features=categorical, random_state=seed).fit(columns[taken], np.ravel(arrays["training"][1])[picked])
-    seconds = time.perf_counter() - began
-    result = {"name": "HistGradientBoosting", "seconds": round(seconds, 3), "fitted_rows": len(taken)}
-    for name, rows in parts.items():
-        y = arrays[name][1]
-        if prepare.task == "classification":
-            answer = np.full((len(rows), len(prepare.classes)), 1e-15)
-            answer[:, found.classes_.astype(int)] = found.predict_proba(columns[rows])
-            result[name] = {"loss": finite(-np.log(np.maximum(answer[np.arange(len(rows)), y], 1e-15)).mean()),
-                            **quality(prepare, answer, y)}
-        else:
-            answer = found.predict(columns[rows])[:, None]
-            result[name] = {"loss": finite(0.5 * ((answer - y) ** 2).mean()), **quality(prepare, answer, y)}
-    return result
-
-
-def _raw_columns(table, prepare, train):
-    import numpy as np
-
-    columns, categorical = [], []
-    for name, kind in prepare.types.items():
-        if kind == "number":
-            columns.append(table[name].numbers())
-        else:
-            texts = table[name].texts()
-            known = [text for text in texts[train] if text is not None]
-            names, counts = np.unique(np.array(known, dtype=object).astype(str), return_counts=True)
-            kept = {str(text): code for code, text in enumerate(names[np.argsort(-counts, kind="stable")][:255])}
-            columns.append(np.array([kept.get(text, np.nan) if text is not None else np.nan for text in texts], float))
-        categorical.append(kind != "number")
-    return np.stack(columns, axis=1), np.array(categorical)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from .data.arrays import feature_names
-from .data.door import feeds
+from .data.door import Feeds, feeds
 from .data.sequences import unpad
 from .engines import choose, reference
 from .engines.generator import initial_values
@@ -20,11 +20,11 @@ from .lower import lower
 from .network import Network
 from .train import OPTIMIZERS, History, Options, train
 from .train.files import load_tensors, save_tensors
-from .train.lbfgs import minimise
+from .train.lbfgs import Trail, minimise
 from .train.checkpoints import identity
 from .train.forms import run_of, session_of, truncated_gradients
 from .train.links import Links
-from .train.loop import check_number, new_progress
+from .train.loop import Progress, check_number, new_progress
 from .train.optimizers import Optimizer, update_equations
 from .train.segments import BUDGET
 from .train.stopping import Patience
@@ -33,6 +33,7 @@ __all__ = ["Model"]
 
 FORMAT = "backproof-model/1"
 CHUNK = 4096                    # samples that are predicted at once: memory stays bounded
+MEAN_OF = 16_384                # samples whose loss is taken at once; a loss over more is the mean over such parts
 
 
 class Model:
@@ -168,12 +169,29 @@ class Model:
         return self._run(program, self._store(program, fed.arrays)).outputs()["E"]
 
     def _scalar(self, name, X, y, sample_weight):
-        fed = self._feeds(X, y, sample_weight)
-        run = run_of(self, self.program(name, **fed.how), fed)
-        value = float(run.outputs()[name])
+        value, run, start = self._mean(name, self._feeds(X, y, sample_weight))
         if not np.isfinite(value):
-            raise self._not_finite(run, name)
+            raise self._not_finite(run, name, start)
         return value
+
+    def _mean(self, name, fed, parameters=None):
+        """(L or J over all samples, the last run, its first row); in parts of MEAN_OF samples, so that the memory stays bounded."""
+        program, total = self.program(name, **fed.how), 0.0
+        for start in range(0, fed.n, MEAN_OF):
+            part = Feeds(fed.how, {key: array[start:start + MEAN_OF] for key, array in fed.arrays.items()}, min(MEAN_OF, fed.n - start))
+            run = run_of(self if parameters is None else self._with(parameters), program, part)
+            value = float(run.outputs()[name])
+            if fed.n <= MEAN_OF or not np.isfinite(value):
+                return value, run, start
+            total += value * min(MEAN_OF, fed.n - start)
+        return total / fed.n, run, start
+
+    def _with(self, parameters):
+        """The same model with other parameters; its programs are shared."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._arrays = dict(parameters)
+        return other
 
     def gradients(self, X, y, sample_weight=None):
         """∂J/∂θ by parameter name, J the objective; dropout off."""
@@ -331,13 +349,13 @@ class Model:
         check_number("memory_budget", memory_budget, 0, open_low=True)
         links = Links.of(self.network, truncation_length, continue_probability, fed, self.seed, stateful, truncation_lag)
         validate = self._validation(validation)
-        rows = np.flatnonzero(fed.arrays["w"] > 0) if "w" in fed.arrays else None
+        rows = np.flatnonzero(fed.arrays["w"] > 0) if "w" in fed.arrays else fed.rows
         if optimizer == "lbfgs":
             if links.how or links.length is not None:
                 raise OptionError("lbfgs needs the gradient of its objective, and a truncated one is not",
                                   fix="optimizer='adam', or full gradients")
-            return self._fit_lbfgs(fed, options, validate, callbacks, continued)
-        if rows is not None:
+            return self._fit_lbfgs(fed, options, validate, callbacks, continued, checkpoints)
+        if "w" in fed.arrays:
             fed.arrays["w"] = (fed.arrays["w"] * (len(rows) / fed.n)).astype(self.dtype)     # mean 1 over the rows that are there
         return self.train(fed, _optimizer(optimizer), options, rows=rows, validate=validate, callbacks=callbacks, links=links,
                           about=(truncation_length, continue_probability, *links.about(memory_budget)), memory_budget=memory_budget,
@@ -394,9 +412,7 @@ class Model:
         if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3):
             raise OptionError("validation is not a pair (X, y)", fix="validation=(X_validation, y_validation)")
         fed = self._feeds(*validation)
-        program = self.program("L", **fed.how)
-        stored = self._store(program, fed.arrays)
-        return lambda parameters: float(self.engine.Run(program, {**stored, **parameters}, self.dtype).outputs()["L"])
+        return lambda parameters: self._mean("L", fed, parameters)[0]
 
     def _step_program(self, how, optimizer, clip_norm, clip_value, decay_biases, outputs=("L", "J")):
         key = ("step", tuple(sorted(how.items())), optimizer.rule, tuple(sorted(optimizer.options.items())), clip_norm, clip_value,
@@ -410,7 +426,7 @@ class Model:
                                         kernels=self.engine.kernels)
         return self._programs[key]
 
-    def _fit_lbfgs(self, fed, options, validate, callbacks, continued, **limits):
+    def _fit_lbfgs(self, fed, options, validate, callbacks, continued, checkpoints=None, **limits):
         if self.network.noises:
             raise OptionError("lbfgs needs the same objective at every call, and this network has dropout",
                               fix="optimizer='adam', or a network without dropout")
@@ -421,9 +437,32 @@ class Model:
             run = self.engine.Run(program, {**stored, **parameters}, self.dtype)
             return float(run.outputs()["J"]), run.gradients()
         self.history = self.history if continued else History()
-        found, _ = minimise(objective, self._arrays, iterations=options.epochs, history=self.history, validate=validate,
-                            callbacks=callbacks, **limits)
-        return self.set_parameters(**found)
+        trail, stopping, start = Trail(checkpoints is not None), Patience(), dict(self._arrays)
+        progress = Progress(end=options.epochs, total=options.epochs)
+        if checkpoints is not None:
+            first = np.concatenate([np.ravel(array) for array in start.values()])
+            checkpoints.begin(identity(self, {**fed.arrays, "start": first}, None, options, ("lbfgs", tuple(sorted(limits.items())))))
+            found = checkpoints.newest()
+            if found is not None:
+                trail = Trail(True, values=found.state["values"].tolist(), gradients=found.state["gradients"],
+                              iterations=int(found.state["iterations"][0]))
+                self.history = found.history
+
+        def look(last_words=False):
+            progress.epoch = progress.step = trail.iterations
+            if checkpoints is not None:
+                (checkpoints.last_words if last_words else checkpoints.look)(progress, trail, self.history, stopping)
+        try:
+            minimise(objective, start, iterations=options.epochs, history=self.history, validate=validate, callbacks=callbacks,
+                     trail=trail, look=look, **limits)
+        except KeyboardInterrupt:
+            if trail.values:
+                look(last_words=True)
+            raise
+        finally:
+            if trail.latest is not None:
+                self.set_parameters(**trail.parameters)
+        return self
 
     # ------------------------------------------------------------------------------------------ files
 

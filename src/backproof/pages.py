@@ -3,7 +3,8 @@
 import os
 
 from .errors import DataError, OptionError
-from .jobs import _one_thread, _read_for, _refuse_same, load_table_model, write_text
+from .outputs import refuse_same, write_text
+from .predictions import load_table_model, one_thread, read_for
 
 __all__ = ["report_table", "trace_table"]
 
@@ -17,7 +18,7 @@ def trace_table(model, data, *, rows=(), out="trace.html", language="en", force=
     beyond = [row for row in rows if not 0 <= row < len(table)]
     if beyond:
         raise DataError(f"there is no row {beyond[0]}", where=f"{data}: {len(table):,} rows", fix=f"a number from 0 to {len(table) - 1}")
-    with _one_thread():
+    with one_thread():
         trace = network.trace(X[rows], y[rows], rows=rows, feature_names=list(map(str, prepare.features)),
                               class_names=_classes(prepare), title=f"{os.path.basename(str(data))}: {network.network.spec}")
     write_text(out, trace.to_html(language=language), force)
@@ -27,7 +28,7 @@ def trace_table(model, data, *, rows=(), out="trace.html", language="en", force=
 def report_table(model, data, *, out="report.html", language="en", force=False, reading=None, say=None, horizon=False):
     """Write the report of a saved model on a table that has the target; ``horizon``: over time, too. Returns the Report."""
     network, prepare, _, X, y = _loaded(model, data, out, reading, say)
-    with _one_thread():
+    with one_thread():
         report = network.report(X, y, class_names=_classes(prepare), title=os.path.basename(str(data)), horizon=horizon)
     write_text(out, report.to_html(language=language), force)
     return report
@@ -40,7 +41,7 @@ def _classes(prepare):
 def _loaded(model, data, out, reading, say):
     if out == "-":
         raise OptionError("a page is a file", fix="--out trace.html")
-    _refuse_same(out, data, model)
+    refuse_same(out, data, model)
     network, prepare = load_table_model(model)
-    table = _read_for(prepare, data, reading or {}, target=True)
+    table = read_for(prepare, data, reading or {}, target=True)
     return network, prepare, table, prepare.transform(table, notice=say or (lambda text: None)), prepare.target_transform(table)

@@ -12,9 +12,11 @@ import tomllib
 from dataclasses import fields, replace
 
 from .errors import DataError, FileProblem, OptionError
-from .jobs import MEMORY, PARTS, Settings, _build, _fit, _one_thread, _prepare, _read_for, _split, load_table_model, read_data
-from .measures import baseline_of, boosting, finite, measure
+from .jobs import MEMORY, Settings, _build, _fit, read_data
+from .measures import baseline, boosting, finite, measure
+from .predictions import load_table_model, one_thread, read_for
 from .sequence_jobs import SequenceSettings
+from .sources import PARTS, TableSource, prepare_parts, split_table
 
 __all__ = ["cross_validate", "describe", "evaluate", "read_run_file", "resumable", "run_file"]
 
@@ -136,16 +138,18 @@ def cross_validate(data, target, settings, folds, *, reading=None, say=None, pro
     results = {"network": [], "baseline": [], "boosting": []}
     for k, (rest, test) in enumerate(splitter.split(np.zeros(len(table)), labels if task == "classification" else None)):
         inner = replace(settings, task=task, test=0.0)
-        _, parts = _split(table.select(rest), target, inner)
+        _, parts = split_table(table.select(rest), target, inner)
         parts = {**{name: rest[rows] for name, rows in parts.items()}, "test": test}
-        prepare, arrays = _prepare(table, target, task, {name: parts[name] for name in PARTS if name in parts}, lambda text: None)
-        model, batch_size = _build(prepare, arrays["training"], inner)
-        if _fit(model, arrays, inner, batch_size, progress):
+        parts = {name: parts[name] for name in PARTS if name in parts}
+        source = TableSource(table, *prepare_parts(table, target, task, parts, lambda text: None, (reading or {}).get("types") or ()))
+        prepare, arrays = source.prepare, source.arrays
+        model, batch_size = _build(prepare, source.rows["training"], inner)
+        if _fit(model, source, inner, batch_size, progress):
             raise KeyboardInterrupt
-        with _one_thread():
+        with one_thread():
             results["network"].append(measure(model, prepare, *arrays["test"]))
-        results["baseline"].append(baseline_of(prepare, arrays["training"][1], arrays["test"][1]))
-        results["boosting"].append(boosting(table, prepare, parts, arrays, settings.seed)["test"])
+        results["baseline"].append(baseline(prepare, [arrays["training"][1]])[1]([arrays["test"][1]]))
+        results["boosting"].append(boosting(source, prepare, settings.seed)["test"])
         say(f"fold {k + 1} of {folds}: " + ", ".join(f"{name} {value:.4f}" for name, value in results["network"][-1].items()))
     return {"folds": folds, **{name: {"folds": measured, "mean": _over(measured, np.mean), "spread": _over(measured, np.std)}
                                for name, measured in results.items()}}
@@ -182,9 +186,9 @@ def evaluate(model, data, *, reading=None, say=None):
 
     say = say or (lambda text: None)
     network, prepare = load_table_model(model)
-    table = _read_for(prepare, data, reading or {}, target=True)
+    table = read_for(prepare, data, reading or {}, target=True)
     X, y = prepare.transform(table, notice=say), prepare.target_transform(table)
-    with _one_thread():
+    with one_thread():
         predicted = network.predict(X)
         found = {"rows": len(table), "task": prepare.task, **measure(network, prepare, X, y)}
     if prepare.task == "regression":

@@ -24,10 +24,12 @@ from .data.split import split_rows
 from .data.tables import read_table
 from .data.ts import SEQUENCE, STEP, is_ts, read_ts, ts_target
 from .errors import DataError, OptionError
-from .jobs import (CHECKED_ROWS, PARTS, Outcome, Settings, _answers, _checkpoints, _claim, _csv, _fit, _one_thread, _output, _tidy,
-                   check_network, remember)
-from .measures import baseline_of, finite, quality
+from .jobs import CHECKED_ROWS, Outcome, Settings, _checkpoints, _fit, _put_away, check_network, remember
+from .measures import Tally, baseline
 from .network import Network
+from .outputs import answers, claim, csv_bytes, output
+from .predictions import one_thread
+from .sources import PARTS
 
 __all__ = ["KEY", "SequenceSettings", "train_sequences", "wants_sequences"]
 
@@ -72,7 +74,7 @@ def train_sequences(data, target=None, settings=None, *, out=None, force=False, 
     for name in ("forecast", "lags", "season"):
         if getattr(settings, name) is not None:
             check_number(name, getattr(settings, name), 1, whole=True)
-    made, checkpoints = _claim(out, force or resume, data) if out is not None else None, None
+    made, checkpoints = claim(out, force or resume, data) if out is not None else None, None
     try:
         asked = settings
         table, target, settings = _read(data, target, settings, reading or {})
@@ -85,11 +87,11 @@ def train_sequences(data, target=None, settings=None, *, out=None, force=False, 
         if out is not None:
             remember(out, data, target, asked, reading)
         bucketing = {} if settings.optimizer == "lbfgs" else {"bucketing": True, "clip_norm": CLIP}
-        interrupted = _fit(model, arrays, settings, batch_size, progress, checkpoints, **bucketing)
+        interrupted = _fit(model, _Parts(arrays), settings, batch_size, progress, checkpoints, **bucketing)
         summary = _summary(data, settings, batch_size, model, prepare, arrays, check, interrupted)
         model.extra[KEY] = json.dumps(prepare.state(), allow_nan=False)
     except BaseException:
-        _tidy(out, checkpoints)
+        _put_away(out, checkpoints, None)
         if made:
             with contextlib.suppress(OSError):
                 os.rmdir(out)
@@ -98,7 +100,7 @@ def train_sequences(data, target=None, settings=None, *, out=None, force=False, 
     files = [] if out is None else _write_run(out, model, prepare, arrays, rows, summary)
     if checkpoints is not None and not interrupted:
         checkpoints.clear()
-    _tidy(out, checkpoints)
+    _put_away(out, checkpoints, None)
     return Outcome(model, prepare, summary, files)
 
 
@@ -223,31 +225,45 @@ def batch_size_for(sequences):
     return max(8, min(64, 1 << round(np.log2(max(1, sequences / 20)))))
 
 
+class _Parts:
+    """Sequences in memory, as training asks for them: `sources` has the same for tables."""
+
+    def __init__(self, arrays):
+        self.rows, self.data = arrays, arrays.__getitem__
+
+
 # ---------------------------------------------------------------------------------------------------- measuring
 
 def flat(y):
     return np.concatenate(y) if isinstance(y, list) else y
 
 
-def _measure(model, prepare, X, y):
+def measure(model, prepare, X, y):
     """The loss and the quality; over all steps where there is a target per step."""
-    return {"loss": finite(model.loss(X, y)), **quality(prepare, flat(model.predict(X)), flat(y))}
+    return judged(prepare, flat(model.predict(X)), flat(y), model.loss(X, y))
+
+
+def judged(prepare, answer, y, loss):
+    """The measures of answers, whoever gave them."""
+    found = Tally(prepare)
+    found.add(answer, y, loss)
+    return found.result()
 
 
 def _summary(data, settings, batch_size, model, prepare, arrays, check, interrupted):
     truth = flat(arrays["training"][1])
     if prepare.kind == "forecast":
-        baseline = {"name": "the last value", **{name: _beside(prepare, y, np.zeros_like(y)) for name, (_, y) in arrays.items()}}
+        beside = {"name": "the last value", **{name: _beside(prepare, y, np.zeros_like(y)) for name, (_, y) in arrays.items()}}
     else:
-        answer = shown(prepare.classes[int(np.bincount(truth).argmax())], 30) if prepare.task == "classification" else "the mean"
-        baseline = {"name": f"always {answer}", **{name: baseline_of(prepare, truth, flat(y)) for name, (_, y) in arrays.items()}}
-    with _one_thread():
-        measured = {name: _measure(model, prepare, X, y) for name, (X, y) in arrays.items()}
+        about, measures = baseline(prepare, [truth])
+        beside = {**about, **{name: measures([flat(y)]) for name, (_, y) in arrays.items()}}
+    with one_thread():
+        measured = {name: measure(model, prepare, X, y) for name, (X, y) in arrays.items()}
     found = {"backproof": __version__, "data": str(data), "target": prepare.target, "task": prepare.task, "kind": prepare.kind,
              "classes": prepare.classes, "rows": {name: len(X) for name, (X, _) in arrays.items()}, "network": model.network.spec,
              "parameters": model.network.count, "settings": {**asdict(settings), "batch_size": batch_size}, "gradient_check": check,
              "epochs": len(model.history), "best_epoch": model.history.best, "stopped": model.history.stopped,
-             "interrupted": interrupted, "measures": measured, "baseline": baseline, "notes": prepare.notes}
+             "interrupted": interrupted, "measures": measured, "baseline": beside, "notes": prepare.notes}
     if prepare.kind == "forecast" and settings.season is not None:
         found["seasonal"] = {"name": "the last season", **{name: _beside(prepare, y, prepare.seasonal(X, settings.season))
                                                            for name, (X, y) in arrays.items()}}
@@ -256,7 +272,7 @@ def _summary(data, settings, batch_size, model, prepare, arrays, check, interrup
 
 def _beside(prepare, y, answer):
     """The measures of an answer that is no network's."""
-    return {"loss": finite(0.5 * ((answer - y) ** 2).sum(axis=1).mean()), **quality(prepare, answer, y)}
+    return judged(prepare, answer, y, 0.5 * ((answer - y) ** 2).sum(axis=1).mean())
 
 
 # ---------------------------------------------------------------------------------------------------- the files of a run
@@ -269,13 +285,13 @@ def _write_run(out, model, prepare, arrays, rows, summary):
     summary_text = json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     files = {"history.jsonl": model.history.to_json_lines(), "report.html": pages, "summary.json": summary_text}
     paths = {name: os.path.join(out, name) for name in ("model.safetensors", *files, "predictions.csv")}
-    with _output():
+    with output():
         model.save(paths["model.safetensors"])
         for name, text in files.items():
             write_atomically(paths[name], [text.encode("utf-8", "backslashreplace")])
         if "test" in arrays:
             lines = _test_lines(model, prepare, arrays["test"], *rows["test"])
-            write_atomically(paths["predictions.csv"], [_csv(lines)])
+            write_atomically(paths["predictions.csv"], [csv_bytes(lines)])
         else:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(paths["predictions.csv"])              # of an earlier run: it would not belong to this model
@@ -300,7 +316,7 @@ def _test_lines(model, prepare, arrays, table, groups, chosen=None):
         return
     yield [*heading(prepare), prepare.target, "prediction"]
     truth = table[prepare.target].values.tolist()
-    for sequence, row, answer in rows_of(prepare, groups, _answers(prepare, flat(model.predict(arrays[0])))):
+    for sequence, row, answer in rows_of(prepare, groups, answers(prepare, flat(model.predict(arrays[0])))):
         yield [*place(prepare, table, sequence, row), truth[row], answer]
 
 
@@ -311,8 +327,12 @@ def heading(prepare):
 
 
 def place(prepare, table, sequence, row):
-    when = [] if prepare.kind == "sequence" else [row if prepare.time is None else table[prepare.time].values[row]]
+    when = [] if prepare.kind == "sequence" else [row if prepare.time is None else _moment(table[prepare.time].values[row])]
     return [*([sequence] if prepare.id is not None else []), *when]
+
+
+def _moment(value):
+    return np.datetime_as_string(value, unit="auto") if isinstance(value, np.datetime64) else value
 
 
 def rows_of(prepare, groups, answers):

@@ -15,10 +15,11 @@ from .data.sequence_tables import from_state, interpolated
 from .data.tables import read_table
 from .data.ts import is_ts, read_ts
 from .errors import BackproofError, DataError, ModelFileError, OptionError
-from .jobs import OutputProblem, _answers, _csv, _one_thread, _refuse_same, _write_parts, write_text
-from .measures import finite, quality
+from .measures import finite
 from .model import Model
-from .sequence_jobs import KEY, flat, heading, names_of, place, rows_of
+from .outputs import answers, csv_bytes, refuse_existing, refuse_same, write_parts, write_text
+from .predictions import FORMULAS, one_thread
+from .sequence_jobs import KEY, flat, heading, judged, names_of, place, rows_of
 from .train.files import load_tensors
 
 __all__ = ["evaluate_sequences", "holds_sequences", "load_sequence_model", "predict_sequences", "report_sequences",
@@ -69,32 +70,43 @@ def _table_for(prepare, data, reading, target):
     return table
 
 
-def predict_sequences(model, data, *, out="-", probabilities=False, force=False, reading=None, say=None):
+def predict_sequences(model, data, *, out="-", probabilities=False, for_spreadsheet=False, force=False, reading=None, say=None):
     """Predict for the sequences of a table, or the next values of its series; returns how many answers there were."""
     say = say or (lambda text: None)
     network, prepare = load_sequence_model(model)
     if probabilities and prepare.task == "regression":
         raise OptionError("a regression has no probabilities", fix="leave --probabilities out")
     if out != "-":
-        _refuse_same(out, data, model)
-        if os.path.lexists(out) and not force:
-            raise OutputProblem(f"{shown(str(out), 200)} exists", fix="another --out, or --force to replace it",
-                                state="nothing was written")
+        refuse_same(out, data, model)
+        refuse_existing(out, force)
+    if str(out).endswith((".parquet", ".pq")):
+        raise OptionError("predictions of sequences are written as CSV", fix="a name that ends in .csv")
     table = _table_for(prepare, data, reading or {}, target=False)
     groups = prepare.groups(table)
     lines = list(_next_values(network, prepare, table, groups, say) if prepare.kind == "forecast" else
                  _predicted(network, prepare, table, groups, probabilities, say))
+    if for_spreadsheet:
+        lines = [[f"'{cell}" if isinstance(cell, str) and cell[:1] in FORMULAS and not _number(cell) else cell for cell in line]
+                 for line in lines]
     if out == "-":
-        sys.stdout.write(_csv(lines).decode())
+        sys.stdout.write(csv_bytes(lines).decode())
         sys.stdout.flush()
     else:
-        _write_parts(out, [_csv(lines)])
+        write_parts(out, [csv_bytes(lines)])
     return len(lines) - 1
+
+
+def _number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _next_values(network, prepare, table, groups, say):
     X, bases = prepare.latest(table, groups, say)
-    with _one_thread():
+    with one_thread():
         values = prepare.forecasts(bases, network.predict(X))
     name = [prepare.id] if prepare.id is not None else []
     yield [*name, "ahead", "prediction"]
@@ -104,10 +116,10 @@ def _next_values(network, prepare, table, groups, say):
 
 
 def _predicted(network, prepare, table, groups, probabilities, say):
-    with _one_thread():
+    with one_thread():
         predicted = flat(network.predict(prepare.inputs(table, groups, say)))
     yield [*heading(prepare), "prediction", *([f"probability_{label}" for label in prepare.classes] if probabilities else [])]
-    for k, (sequence, row, answer) in enumerate(rows_of(prepare, groups, _answers(prepare, predicted))):
+    for k, (sequence, row, answer) in enumerate(rows_of(prepare, groups, answers(prepare, predicted))):
         yield [*place(prepare, table, sequence, row), answer, *([f"{p:.9g}" for p in predicted[k]] if probabilities else [])]
 
 
@@ -127,10 +139,10 @@ def evaluate_sequences(model, data, *, reading=None, say=None):
     from sklearn import metrics
 
     network, prepare, X, y = _loaded(model, data, reading, say)
-    with _one_thread():
+    with one_thread():
         predicted, truth = flat(network.predict(X)), flat(y)
-    found = {"sequences": len(X), "answers": len(truth), "task": prepare.task, "loss": finite(network.loss(X, y)),
-             **quality(prepare, predicted, truth)}
+    found = {"sequences": len(X), "answers": len(truth), "task": prepare.task,
+             **judged(prepare, predicted, truth, network.loss(X, y))}
     if prepare.task == "regression":
         error = (predicted.astype(np.float64) - truth) * prepare.coder.scale
         return {**found, "mean_absolute_error": finite(np.abs(error).mean()), "mean_error": finite(error.mean())}
@@ -151,7 +163,7 @@ def trace_sequences(model, data, *, rows=(), out="trace.html", language="en", fo
                         fix=f"a number from 0 to {len(X) - 1}")
     chosen = [[part[row] for row in rows] for part in (X, y)]
     X, y = (part if isinstance(whole, list) else np.stack(part) for part, whole in zip(chosen, (X, y)))
-    with _one_thread():
+    with one_thread():
         trace = network.trace(X, y, rows=rows, feature_names=list(map(str, prepare.features)), class_names=names_of(prepare),
                               title=f"{os.path.basename(str(data))}: {network.network.spec}")
     write_text(out, trace.to_html(language=language), force)
@@ -162,7 +174,7 @@ def report_sequences(model, data, *, out="report.html", language="en", force=Fal
     """Write the report of a saved model on sequences that have the target, with its ``horizon`` if asked; returns the Report."""
     _page(out, data, model)
     network, prepare, X, y = _loaded(model, data, reading, say)
-    with _one_thread():
+    with one_thread():
         report = network.report(X, y, class_names=names_of(prepare), title=os.path.basename(str(data)),
                                 horizon=horizon)
     write_text(out, report.to_html(language=language), force)
@@ -172,4 +184,4 @@ def report_sequences(model, data, *, out="report.html", language="en", force=Fal
 def _page(out, data, model):
     if out == "-":
         raise OptionError("a page is a file", fix="--out page.html")
-    _refuse_same(out, data, model)
+    refuse_same(out, data, model)

@@ -55,7 +55,7 @@ def test_what_is_no_table(tmp_path):
 def test_parquet_comes_in_parts(tmp_path, monkeypatch):
     import pyarrow
     from pyarrow import parquet
-    from backproof.data import tables
+    from backproof.data import parquet as tables
     monkeypatch.setattr(tables, "PARQUET_ROWS", 7)
     parquet.write_table(pyarrow.table({"x": list(range(20)), "c": ["a", None] * 10}), tmp_path / "t.parquet")
     parts = list(read_chunks(tmp_path / "t.parquet", types={"x": "number", "c": "category"}))
@@ -63,7 +63,7 @@ def test_parquet_comes_in_parts(tmp_path, monkeypatch):
 
 
 def test_predicting_a_larger_file_takes_no_more_memory(tmp_path):
-    code = ("import sys, resource; from backproof.jobs import Settings, train_table, predict_table; import numpy as np\n"
+    code = ("import sys, resource; from backproof.jobs import Settings, train_table; from backproof.predictions import predict_table; import numpy as np\n"
             "folder = sys.argv[1]; rng = np.random.default_rng(0)\n"
             "def write(name, rows):\n"
             "    with open(f'{folder}/{name}', 'w') as file:\n"

@@ -51,7 +51,7 @@ def test_the_features_are_what_the_names_say(fitted):
 
 def test_columns_without_information_are_left_out_and_said(fitted):
     assert fitted.columns == ["age", "height", "city", "street", "constant"]
-    for part in ("'constant' is 3 in all rows", "'same' is 'x' in all rows", "'id' is left out: none of its 60",
+    for part in ("'constant' is 3 in all rows", "'same' is 'x' in all rows", "'id' is left out as an id: 60 different texts in 60 rows",
                  "'nothing' is"):
         assert any(part in note for note in fitted.notes)
 
@@ -196,11 +196,12 @@ def test_a_constant_regression_target_warns_and_keeps_scale_one():
 # -- states from strangers ---------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("change", [
-    lambda s: s.pop("notes"), lambda s: s.update(code="os.system"), lambda s: s.update(version=2),
+    lambda s: s.pop("notes"), lambda s: s.update(code="os.system"), lambda s: s.update(version=3),
     lambda s: s["numbers"][0].update(mean=math.nan), lambda s: s["numbers"][0].update(scale=0.0),
     lambda s: s["numbers"][0].update(median="1"), lambda s: s["numbers"][0].update(mean=10**400),
     lambda s: s["numbers"].pop(), lambda s: s["numbers"].append(s["numbers"][0]),
-    lambda s: s["categories"][0].update(kept=[]),
+    lambda s: s["categories"][0].update(kept=[]), lambda s: s["dates"].append({"name": "street", "cycles": ["year"]}),
+    lambda s: s["dates"].append({"name": "age", "cycles": ["moon"]}),
     lambda s: s["categories"][0].update(kept=["a", "a"]), lambda s: s["categories"][0].update(kept=[1]),
     lambda s: s.update(order=s["order"][1:]), lambda s: s.update(coder=None),
     lambda s: s["coder"].update(classes=["b", "a"]),

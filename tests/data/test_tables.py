@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from backproof.data import tables
+from backproof.data import csv_text
 from backproof.data.tables import Table, as_table, read_table
 from backproof.errors import BackproofError, DataError, DtypeError, FileProblem, OptionError
 
@@ -79,7 +79,7 @@ REFUSED = [
 
 @pytest.mark.parametrize("text, options, what", [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
 def test_refused_with_line_and_cell(text, options, what, tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "COLUMN_LIMIT", 10)
+    monkeypatch.setattr(csv_text, "COLUMN_LIMIT", 10)
     with pytest.raises(BackproofError) as caught:
         read_table(csv_file(tmp_path, text), **options)
     assert isinstance(caught.value, DataError | OptionError)
@@ -147,7 +147,7 @@ def test_many_random_decimals_are_exact(tmp_path):
 def test_blocks_change_nothing(tmp_path, monkeypatch):                                                            # F12
     path = csv_file(tmp_path, "x,y\n" + "".join(f"{i / 7},w{i % 3}\n" for i in range(100)))
     whole = read_table(path)
-    monkeypatch.setattr(tables, "BLOCK", 7)
+    monkeypatch.setattr(csv_text, "BLOCK", 7)
     assert cells(read_table(path)) == cells(whole)
     csv_file(tmp_path, path.read_text() + "oops,w\n")
     with pytest.raises(DataError, match="line 102, column 'x': 'oops'"):

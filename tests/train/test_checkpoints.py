@@ -66,6 +66,56 @@ def test_any_step_can_be_the_last_and_the_run_ends_with_the_same_bits(tmp_path, 
         assert without_clock(again.history) == without_clock(whole.history)
 
 
+def test_a_run_may_go_on_with_any_number_of_threads(tmp_path):                                                    # I8, row 8
+    engine, run = Network("4 | 1").build().engine.name, {**RUN, "batch_size": 40, "epochs": 3}
+    wide = Network("4 | 96 relu | dropout 0.3 | 80 tanh | 2 softmax", loss="cross_entropy")
+    X, Y = rng.normal(size=(200, 4)), rng.integers(0, 2, 200)
+    run["validation"] = (X[:20], Y[:20])
+    whole = wide.build(seed=1, threads=1).fit(X, Y, **run)
+    last = whole.history.records[-1]["step"]
+    for step in range(1, last, 4):
+        for before, after in ((1, 2), (2, 3), (3, 1)) if engine == "native" else ((1, 1),):
+            folder = tmp_path / f"{step}-{before}"
+            with pytest.raises(Interrupted):
+                wide.build(seed=1, threads=before).fit(X, Y, **run, checkpoints=StopAt(folder, step))
+            again = wide.build(seed=1, threads=after).fit(X, Y, **run, checkpoints=Checkpoints(folder))
+            assert all(again.parameters[k].tobytes() == whole.parameters[k].tobytes() for k in whole.parameters), (step, before, after)
+            assert without_clock(again.history) == without_clock(whole.history)
+
+
+def test_lbfgs_goes_on_after_any_iteration_with_the_same_bits_and_repeats_no_evaluation(tmp_path):
+    net, run = Network("4 | 6 tanh | 2 softmax", loss="cross_entropy", l2=1e-3), {"epochs": 12, "optimizer": "lbfgs", "validation": (X[:10], Y[:10])}
+    whole, evaluations = net.build(seed=1), []
+    whole.fit(X, Y, **run)
+    assert len(whole.history) == 12
+    for step in range(1, 12):
+        folder = tmp_path / str(step)
+        with pytest.raises(Interrupted, match=f"after step {step}"):
+            net.build(seed=1).fit(X, Y, **run, checkpoints=StopAt(folder, step))
+        again, heard = net.build(seed=1), []
+        evaluations.append(len(Checkpoints(folder).steps()))
+        again.fit(X, Y, **run, checkpoints=Checkpoints(folder), callbacks=[lambda record, heard=heard: heard.append(record["epoch"])])
+        assert heard == list(range(step, 12))
+        assert all(again.parameters[k].tobytes() == whole.parameters[k].tobytes() for k in whole.parameters), step
+        assert without_clock(again.history) == without_clock(whole.history)
+    assert evaluations == [1] * 11
+
+
+def test_lbfgs_interrupted_by_ctrl_c_keeps_its_last_iteration(tmp_path):
+    net = Network("4 | 6 tanh | 2 softmax", loss="cross_entropy")
+
+    def stop(record):
+        if record["epoch"] == 3:
+            raise KeyboardInterrupt
+    model = net.build(seed=1)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y, epochs=12, optimizer="lbfgs", callbacks=[stop], checkpoints=Checkpoints(tmp_path))
+    assert model.objective(X, Y) == pytest.approx(model.history["objective"][3], rel=1e-6) and Checkpoints(tmp_path).steps() == [4]
+    again = net.build(seed=1).fit(X, Y, epochs=12, optimizer="lbfgs", checkpoints=Checkpoints(tmp_path))
+    whole = net.build(seed=1).fit(X, Y, epochs=12, optimizer="lbfgs")
+    assert all(again.parameters[k].tobytes() == whole.parameters[k].tobytes() for k in whole.parameters)
+
+
 def test_checkpointing_changes_no_bit(tmp_path):
     whole, often = fitted(), fitted(tmp_path, every=1, seconds=0, keep=3)
     assert all(whole.parameters[k].tobytes() == often.parameters[k].tobytes() for k in whole.parameters)
@@ -132,6 +182,38 @@ def test_the_kill_can_fail_to_happen(tmp_path):
     assert not os.WIFSIGNALED(kill_at(10**6, tmp_path / "x")) and Checkpoints(tmp_path / "x").steps()
 
 
+@pytest.mark.long
+def test_a_thousand_kills_at_random_moments_lose_nothing(tmp_path):                                                # row 9
+    """Children that save as fast as they can are killed; the next one goes on in the same folder, to the same end."""
+    run = {**RUN, "epochs": 400, "patience": None}
+    draw, killed, newest = np.random.default_rng(0), 0, -1
+    while killed < 1000:
+        child = os.fork()
+        if child == 0:
+            try:
+                fitted(tmp_path, run=run, every=1, seconds=0)
+            finally:
+                os._exit(0)
+        time.sleep(float(draw.random()) * 0.05)
+        os.kill(child, signal.SIGKILL)
+        status = os.waitpid(child, 0)[1]
+        if not os.WIFSIGNALED(status):
+            break                                     # it came to the end before it could be killed
+        killed += 1
+        folder = Checkpoints(tmp_path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")            # not one file is corrupt
+            steps = folder.steps()
+            for step in steps:
+                files.load_tensors(folder.path(step))
+        assert max(steps, default=-1) >= newest, "a checkpoint that was there is lost"
+        newest = max([newest, *steps])
+    assert killed > 100 and newest > 100
+    again, whole = fitted(tmp_path, run=run), fitted(run=run)
+    assert all(again.parameters[k].tobytes() == whole.parameters[k].tobytes() for k in whole.parameters)
+    assert [name for name in os.listdir(tmp_path) if name.endswith(".tmp")] == []
+
+
 # ------------------------------------------------------------------------------------- disks
 
 def test_a_limit_on_the_file_size_is_loud_and_keeps_the_old_one(tmp_path):
@@ -139,7 +221,7 @@ def test_a_limit_on_the_file_size_is_loud_and_keeps_the_old_one(tmp_path):
         NET.build(seed=1).fit(X, Y, **RUN, checkpoints=StopAt(tmp_path, 5))
     path = Checkpoints(tmp_path).path(5)
     before, size = open(path, "rb").read(), os.path.getsize(path)
-    for budget in range(0, size, max(1, size // 16)):
+    for budget in range(0, size, max(1, size // 64)):
         child = os.fork()
         if child == 0:
             code = 1

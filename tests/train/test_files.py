@@ -159,6 +159,84 @@ def test_mutated_files_never_crash(data, tmp_path_factory):
     refused(folder / "mutated", spliced if length is None else struct.pack("<Q", length) + spliced[8:])
 
 
+MUTATING = """
+import json, resource, sys
+import numpy as np
+from backproof import Model, Network
+from backproof.errors import BackproofError
+from backproof.train.files import load_tensors, save_tensors
+
+folder, count = sys.argv[1], int(sys.argv[2])
+draw = np.random.default_rng(0)
+Network("4 | 3 tanh | dropout 0.2 | 2 softmax", loss="cross_entropy", l2=1e-3).build(seed=1).save(folder + "/original")
+raw = open(folder + "/original", "rb").read()
+tensors, metadata = load_tensors(folder + "/original")
+whole = Model.load(folder + "/original")
+WORDS = [b"0", b"-1", b"9" * 30, b"1e999", b"NaN", b"null", b"true", b"[]", b"{}", b'"x"', b"[" * 50, b'"../x"', b"4", b"softmax", b"lstm"]
+
+def spliced(data):
+    a, b = sorted(draw.integers(0, len(data) + 1, 2))
+    word = WORDS[draw.integers(len(WORDS))] if draw.random() < 0.5 else bytes(draw.integers(0, 256, draw.integers(0, 12), dtype=np.uint8))
+    return data[:a] + (data[a:b] * 2 if draw.random() < 0.2 else word) + data[min(b, a + draw.integers(0, 12)):]
+
+def flipped(data):
+    data = bytearray(data)
+    for _ in range(draw.integers(1, 4)):
+        data[draw.integers(len(data))] ^= 1 << draw.integers(8)
+    return bytes(data)
+
+def mutated(k):
+    kind = k % 4
+    if kind == 0:
+        return spliced(raw)
+    if kind == 1:
+        return flipped(raw) if k % 8 == 1 else raw[:draw.integers(len(raw))]
+    if kind == 2:
+        return int(draw.integers(0, 2**63)).to_bytes(8, "little") + raw[8:] if k % 8 == 2 else spliced(raw[:400]) + raw[400:]
+    text = spliced(metadata["backproof"].encode()).decode("utf-8", "replace")              # with checksums that are right
+    save_tensors(folder + "/m", tensors, {"backproof": text})
+    return open(folder + "/m", "rb").read()
+
+loaded = refused = 0
+peak = None
+for k in range(count):
+    data = mutated(k)
+    open(folder + "/m", "wb").write(data)
+    try:
+        model = Model.load(folder + "/m")
+    except BackproofError as error:
+        refused += 1
+        assert str(error)
+    else:
+        loaded += 1
+        same = {n: a.tobytes() for n, a in model.parameters.items()} == {n: a.tobytes() for n, a in whole.parameters.items()}
+        assert same, "weights that nobody saved"
+    if k == 200:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(loaded, refused, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak)
+"""
+
+
+def mutants(folder, count):
+    """(loaded, refused, growth of the memory in bytes) of so many damaged model files."""
+    found = subprocess.run([sys.executable, "-c", MUTATING, str(folder), str(count)], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr[-3000:]
+    loaded, refused, growth = map(int, found.stdout.split())
+    return loaded, refused, 1024 * growth
+
+
+def test_damaged_model_files_are_refused_or_loaded_right(tmp_path):
+    loaded, refused, _ = mutants(tmp_path, 600)
+    assert refused > 500 and loaded + refused == 600
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_hundred_thousand_damaged_model_files_are_refused_or_loaded_right(tmp_path):
+    loaded, refused, growth = mutants(tmp_path, 100_000)
+    assert loaded + refused == 100_000 and 0 < loaded < 10_000 and growth < 64e6
+
+
 def built(header, body=b"", length=None):
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(text) if length is None else length) + text + body

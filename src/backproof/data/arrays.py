@@ -26,7 +26,7 @@ def as_samples(X, *, features=None, dtype=np.float32, name="X", sequence=False, 
     """The samples of a model as one contiguous array of its dtype.
 
     Shapes   (n, i), or (n, t, i) with `sequence`; `features` is the extent of i where it is already fixed.
-    Names    with `names`, the trained columns, a table must have the same in the same order.
+    Names    with `names`, the trained columns, a table's columns are matched by name; other names are an error.
     Raises   DataError on empty, non-finite, wrongly shaped or too large values, DtypeError on values that are no real
              numbers.
 
@@ -40,7 +40,8 @@ def as_samples(X, *, features=None, dtype=np.float32, name="X", sequence=False, 
     array, found = _array(X, name)
     _check_sample_shape(array, name, sequence)
     if names is not None and found is not None:
-        _check_names(found, list(names), name)
+        array = _matched(array, found, list(names), name)
+        found = list(names) if array.shape[-1] == len(names) else found
     if array.shape[0] == 0:
         raise DataError(f"{name} has 0 samples, shape {array.shape}; at least 1 is needed", fix="give it rows")
     if sequence and array.shape[1] == 0:
@@ -276,12 +277,15 @@ def _column_array(series, what):
     return _numbers(values, what, None)
 
 
-def _check_names(found, trained, name):
-    for j, (here, there) in enumerate(zip(found, trained, strict=False)):
-        if here != there:
-            raise DataError(f"column {j} of {name} is {shown(here)}; the model was trained with {shown(there)} there",
-                            fix="give the columns in the trained order"
-                            if sorted(found) == sorted(trained) else f"give the columns {listed(trained)}")
+def _matched(array, found, trained, name):
+    """The columns of a table in the trained order."""
+    if found == trained or len(found) != len(trained):               # another number of columns is named by its caller
+        return array
+    if sorted(found) == sorted(trained):
+        return array[..., [found.index(column) for column in trained]]
+    j = next(j for j, (here, there) in enumerate(zip(found, trained, strict=True)) if here != there)
+    raise DataError(f"column {j} of {name} is {shown(found[j])}; the model was trained with {shown(trained[j])} there",
+                    fix=f"give the columns {listed(trained)}")
 
 
 # -- dtypes and values -------------------------------------------------------------------------------------------

@@ -18,12 +18,14 @@ __all__ = ["Feeds", "feeds"]
 
 @dataclass(frozen=True)
 class Feeds:
-    """how: options of ``Network.system``; arrays {input: array, sample-first}; n samples; lengths (n,) or None."""
+    """how: options of ``Network.system``; arrays {input: array, sample-first}; n samples; lengths (n,) or None; rows: what
+    gives the order of more rows than the memory holds, or None."""
 
     how: dict
     arrays: dict
     n: int
     lengths: object = None
+    rows: object = None
 
 
 def feeds(network, dtype, X, y=None, sample_weight=None, names=None):
@@ -31,6 +33,8 @@ def feeds(network, dtype, X, y=None, sample_weight=None, names=None):
 
     Raises   DataError, DtypeError, RangeError; nothing has been computed then.
     """
+    if hasattr(X, "feeds"):                                   # rows on disk, which were checked when they were written
+        return X.feeds(network, dtype)
     X, lengths = _inputs(network, dtype, X, names)
     n, how, arrays = len(X), {}, {"x" if network.vocabulary is None else "ids": X}
     if lengths is not None:

@@ -1,13 +1,15 @@
-"""From a table to numbers and back: scikit-learn transforms, and all it learned is plain data.
+"""From a table to numbers and back, and all it learned is plain data.
 
 Reads   a Table and the name of its target.
 Gives   a float64 array (n, i), class numbers or targets in standard units, and the way back to the user's units.
-State   numbers, text and lists alone, so that it travels as JSON in a model file. Fitting and loading build the same
-        transformers from that state, hence equal bits.
+State   numbers, text and lists alone, so that it travels as JSON in a model file, hence equal bits afterwards.
 
 Number columns: missing values become the median, a column "... is missing" says where; then mean 0 and deviation 1.
+Date columns: the days since 1970-01-01 in UTC, as a number column; and where in the year, the week and (if any date has a
+time) the day it lies, as sine and cosine, so that December is beside January.
 Category columns: one column per category; categories rarer than one row in a thousand (at least 2 rows, at most 100
-categories) share one column "(rare)", missing values have their own.
+categories) share one column "(rare)", missing values have their own. A column of nearly all different texts, or of more
+than 100,000, is an id and left out; of the former kind it is kept if it is declared a category.
 Task: text and booleans are classes, and so are whole numbers with at most 20 distinct values, each met twice on the
 average; everything else is regression.
 """
@@ -20,15 +22,18 @@ from collections import Counter
 import numpy as np
 
 from backproof.data.messages import DataWarning, listed, shown
+from backproof.data.moments import blocks_of, means_and_scales
 from backproof.data.tables import Column, Table, as_table
 from backproof.errors import DataError, ModelFileError, OptionError
 
-__all__ = ["TablePreprocessor", "TargetCoder", "guess_task"]
+__all__ = ["TablePreprocessor", "TargetCoder", "guess_from", "guess_task", "numbers_of"]
 
-VERSION = 1
+VERSION = 2                            # 1 had no dates
 FEW_CLASSES = 20                       # whole numbers with more distinct values are a quantity
 MANY_CLASSES = 1000                    # with more, and less than two rows each, the target is an id
 RARE_SHARE, RARE_ROWS, MOST_CATEGORIES = 0.001, 2, 100
+MANY_TEXTS, NEARLY_ALL, FEW_TEXTS = 100_000, 0.9, 20        # more texts, or more than this share (of at least so many), are an id
+CYCLES = {"year": 365.2425, "week": 7.0, "day": 1.0}        # in days; 1970-01-01 was a Thursday
 TYPES = {"int": int, "float": float, "bool": bool, "str": str}
 
 
@@ -51,15 +56,16 @@ class TablePreprocessor:
         self.target = state["target"]
         self.coder = None if state["coder"] is None else TargetCoder.from_state(state["coder"])
         self._numbers, self._categories = state["numbers"], state["categories"]
-        self._lookup = [{name: code for code, name in enumerate(c["kept"])} for c in self._categories]
-        self._imputer, self._scaler = _number_transformers(self._numbers)
-        self._encoder = _category_transformer(self._categories)
+        self._dates = state["dates"]
+        self._lookup = [_lookup(c) for c in self._categories]
+        self._medians, self._means, self._scales = (np.array([c[key] for c in self._numbers]) for key in ("median", "mean", "scale"))
 
     # -- fitting
 
     @classmethod
-    def fit(cls, table, target=None, *, task=None):
-        """Learn from a table; columns without any information are left out, and `notes` says which and why."""
+    def fit(cls, table, target=None, *, task=None, declared=()):
+        """Learn from a table; columns without any information are left out, and `notes` says which and why. Categories
+        that are ``declared`` are never taken for ids."""
         table = as_table(table)
         if len(table) == 0:
             raise DataError("the table has 0 rows", where=table.source, fix="give it rows")
@@ -67,22 +73,45 @@ class TablePreprocessor:
         if target is not None:
             coder = TargetCoder.fit(table[target], task=task, where=lambda row: table.place(row, target))
             table = table.without(target)
-        numbers, categories, dropped, notes = [], [], {}, []
-        for column in table.columns.values():
-            learn = _learn_number if column.kind == "number" else _learn_category
-            learned, note = learn(column, table)
-            if learned is None:
-                dropped[column.name] = note
+        kinds = {column.name: column.kind for column in table.columns.values()}
+        numbers = [name for name, kind in kinds.items() if kind != "category"]
+        matrix = np.column_stack([numbers_of(table, name) for name in numbers]) if numbers else np.empty((len(table), 0))
+        middle = [np.median(present) + 0.0 if len(present := column[~np.isnan(column)]) else np.nan for column in matrix.T]
+        counts = {name: Counter(text for text in table[name].texts() if text is not None) for name in kinds if kinds[name] == "category"}
+        return cls.learn(kinds, len(table), lambda: blocks_of(matrix), np.array(middle), counts,
+                         missing={name for name in kinds if table[name].missing.any()}, target=target, coder=coder, source=table.source,
+                         declared=declared)
+
+    @classmethod
+    def learn(cls, kinds, rows, blocks, middle, counts, *, missing, target=None, coder=None, source=None, declared=()):
+        """From what was counted over the rows of training.
+
+        kinds    {column: "number", "date" or "category"}, in order, without the target
+        blocks   function that gives the number and date columns (m, k) in blocks of `moments.BLOCK` rows, NaN where missing
+        middle   (k,) their medians; counts  {category column: Counter of its texts, or None: more than MANY_TEXTS}
+        missing  names of the columns that have missing cells
+        """
+        numeric = [name for name, kind in kinds.items() if kind != "category"]
+        learned, dropped, notes, dates = {}, {}, [], []
+        found = _learn_numbers(numeric, blocks, middle, missing, source)
+        for name, kind in kinds.items():
+            one, note = found[name] if kind != "category" else _learn_category(name, counts[name], rows, name in missing, name in declared)
+            if one is None:
+                dropped[name] = note
             else:
-                (numbers if column.kind == "number" else categories).append(learned)
+                learned[name] = one
             if note:
-                notes.append(f"column {shown(column.name)} {note}")
-        if not numbers and not categories:
+                notes.append(f"column {shown(name)} {note}")
+        if not learned:
             raise DataError("no column is left to learn from", where="; ".join(notes) or None,
                             fix="give the table columns besides the target that vary")
-        state = {"version": VERSION, "target": target, "coder": coder and coder.state(), "order": table.names,
-                 "numbers": numbers, "categories": categories, "dropped": dropped, "notes": notes}
-        return cls(state)
+        numbers, categories = ([one for name, one in learned.items() if (kinds[name] == "category") == category] for category in (False, True))
+        for name in (name for name in learned if kinds[name] == "date"):
+            j = numeric.index(name)
+            timed = any((block[:, j] % 1 > 0).any() for block in blocks())
+            dates.append({"name": name, "cycles": ["year", "week", "day"][:2 + timed]})
+        return cls({"version": VERSION, "target": target, "coder": coder and coder.state(), "order": list(kinds), "numbers": numbers,
+                    "dates": dates, "categories": categories, "dropped": dropped, "notes": notes})
 
     # -- what it knows
 
@@ -96,14 +125,17 @@ class TablePreprocessor:
     def types(self):
         """{column: kind} for `read_table`, so that a later file is typed as the training file was."""
         kinds = dict.fromkeys((c["name"] for c in self._numbers), "number")
+        kinds.update(dict.fromkeys((c["name"] for c in self._dates), "date"))
         kinds.update(dict.fromkeys((c["name"] for c in self._categories), "category"))
         return {name: kinds[name] for name in self.columns}
 
     @property
     def features(self):
         """Names of the columns of `transform`'s array."""
-        names = [c["name"] for c in self._numbers]
+        dates = {c["name"] for c in self._dates}
+        names = [f"{c['name']} in days" if c["name"] in dates else c["name"] for c in self._numbers]
         names += [f"{c['name']} is missing" for c in self._numbers if c["indicator"]]
+        names += [f"{c['name']}: {wave} of the {cycle}" for c in self._dates for cycle in c["cycles"] for wave in ("sine", "cosine")]
         for c in self._categories:
             names += [f"{c['name']}={category}" for category in [*c["kept"], *_groups(c)]]
         return names
@@ -140,40 +172,53 @@ class TablePreprocessor:
         extra = [name for name in table.names if name not in known]
         if extra:
             say(f"columns not seen in training are ignored: {listed(extra)}")
-        blocks = []
-        if self._numbers:
-            raw = np.column_stack([_numbers_of(table, c["name"]) for c in self._numbers])
-            absent = np.isnan(raw)
-            for c, count in zip(self._numbers, absent.sum(axis=0), strict=True):
-                if count and not c["indicator"]:
-                    say(f"column {shown(c['name'])} has {count} missing values and had none in training; "
-                        "they become the median")
-            blocks.append(self._scaler.transform(self._imputer.transform(raw)))
-            blocks.append(absent[:, [c["indicator"] for c in self._numbers]].astype(np.float64))
-        if self._categories:
-            codes = [self._codes(j, table[c["name"]], say) for j, c in enumerate(self._categories)]
-            blocks.append(self._encoder.transform(np.column_stack(codes)))
-        return np.ascontiguousarray(np.hstack(blocks))
+        return self.encode(*self.raw(table, say))
 
-    def _codes(self, j, column, say):
-        """Number of each row's category; -1, which is encoded as zeros, where nothing fits."""
+    @property
+    def numeric(self):
+        """Names of the columns that are read as numbers: the first part of `raw`."""
+        return [c["name"] for c in self._numbers]
+
+    @property
+    def categorical(self):
+        """Names of the category columns: the second part of `raw`."""
+        return [c["name"] for c in self._categories]
+
+    def raw(self, table, say):
+        """(numbers (n, k), NaN where missing; category numbers (n, c), -1 where none fits) of a table."""
+        numbers, codes = np.empty((len(table), len(self._numbers))), np.empty((len(table), len(self._categories)), np.int64)
+        for j, c in enumerate(self._numbers):
+            numbers[:, j] = numbers_of(table, c["name"])
+            count = np.isnan(numbers[:, j]).sum()
+            if count and not c["indicator"]:
+                say(f"column {shown(c['name'])} has {count} missing values and had none in training; they become the median")
+        for j, c in enumerate(self._categories):
+            texts, where = _distinct(table[c["name"]].texts())
+            codes[:, j] = self.category_codes(j, texts, np.bincount(where, minlength=len(texts)), say)[where]
+        return numbers, codes
+
+    def category_codes(self, j, texts, counts, say):
+        """The category numbers of distinct texts (None: missing) of category column j, each of which occurs so many times."""
         c, lookup = self._categories[j], self._lookup[j]
-        groups = {group: len(c["kept"]) + k for k, group in enumerate(_groups(c))}
-        lookup = {**dict.fromkeys(c["rare"], groups.get("(rare)", -1)), **lookup}
-        if c["has_missing"]:
-            lookup[None] = groups["(missing)"]
-        codes = np.empty(len(column.values), np.int64)
-        unseen = Counter()
-        for row, text in enumerate(column.texts()):
-            code = lookup.get(text)
-            if code is None:
-                unseen[text] += 1
-                code = -1 if text is None else groups.get("(rare)", -1)
-            codes[row] = code
+        rare = len(c["kept"]) if c["has_rare"] else -1
+        unseen = [(text, count) for text, count in zip(texts, counts) if text not in lookup and count]
         if unseen:
-            values = listed("missing" if text is None else text for text in unseen)
-            say(f"column {shown(c['name'])} has {unseen.total()} values never seen in training: {values}")
-        return codes
+            values = listed("missing" if text is None else text for text, _ in unseen)
+            say(f"column {shown(c['name'])} has {sum(int(count) for _, count in unseen)} values never seen in training: {values}")
+        return np.array([lookup.get(text, -1 if text is None else rare) for text in texts], np.int64)
+
+    def encode(self, numbers, codes):
+        """Features (n, i) from `raw` numbers and category numbers."""
+        absent = np.isnan(numbers)
+        filled = np.where(absent, self._medians, numbers)
+        parts = [(filled - self._means) / self._scales, absent[:, [c["indicator"] for c in self._numbers]]]
+        for c in self._dates:
+            days = filled[:, self.numeric.index(c["name"])]
+            for cycle in c["cycles"]:
+                angle = days % CYCLES[cycle] * (2 * np.pi / CYCLES[cycle])
+                parts += [np.sin(angle)[:, None], np.cos(angle)[:, None]]
+        parts += [code[:, None] == np.arange(len(c["kept"]) + len(_groups(c))) for c, code in zip(self._categories, codes.T)]
+        return np.ascontiguousarray(np.hstack([part.astype(np.float64, copy=False) for part in parts]))
 
     def target_fit(self, table, target, *, task=None):
         """Learn the target of another table, the features staying as they are."""
@@ -205,6 +250,8 @@ class TablePreprocessor:
     @classmethod
     def from_state(cls, state):
         """The same preprocessor again, bit for bit; a state that does not hold together is a ModelFileError."""
+        if isinstance(state, dict) and state.get("version") == 1:
+            state = {**state, "version": VERSION, "dates": []}
         _check_state(state)
         return cls(state)
 
@@ -243,15 +290,21 @@ class TargetCoder:
             if fraction.size:
                 raise DataError(f"the target is continuous: {values[fraction[0]]:g} at {where(fraction[0])}",
                                 fix="task='regression', or the regressor")
-        counts = Counter(values.tolist())
-        classes = sorted(counts)
+        return cls.of_classes(values if values.dtype != object else set(values.tolist()), len(values))
+
+    @classmethod
+    def of_classes(cls, values, rows):
+        """A coder of the distinct values of so many rows."""
+        classes = np.unique(values).tolist() if isinstance(values, np.ndarray) else sorted(values)
         if len(classes) == 1:
             raise DataError(f"only class {shown(classes[0])} is in the target; there is nothing to tell apart",
                             fix="give rows of at least 2 classes")
-        if len(classes) > MANY_CLASSES and 2 * len(classes) > len(values):
+        if len(classes) > MANY_CLASSES and 2 * len(classes) > rows:
             mend = "choose another target: an id cannot be learned"
-            raise DataError(f"the target has {len(classes)} classes in {len(values)} rows",
-                            fix=mend if values.dtype == object else mend + "; or task='regression'")
+            raise DataError(f"the target has {len(classes)} classes in {rows} rows",
+                            fix=mend if isinstance(classes[0], str) else mend + "; or task='regression'")
+        if fractions := [value for value in classes if isinstance(value, float) and value != math.floor(value)]:
+            raise DataError(f"the target is continuous: {fractions[0]:g}", fix="task='regression', or the regressor")
         _warn_of_look_alikes(classes)
         return cls("classification", classes)
 
@@ -260,14 +313,17 @@ class TargetCoder:
         if column.kind == "category":
             raise DataError(f"the target is text ({shown(column.values[0])} at {where(0)}); regression needs numbers",
                             fix="task='classification', or another target")
-        from sklearn.preprocessing import StandardScaler
-
         values = column.values.astype(np.float64)
         _refuse_infinite(values, where)
-        scaler = StandardScaler().fit(values[:, None])
-        if values.min() == values.max():
-            warnings.warn(f"the target is {values[0]:g} in all rows; its scale stays 1", DataWarning, stacklevel=4)
-        return cls("regression", None, float(scaler.mean_[0]), float(scaler.scale_[0]))
+        return cls.of_units(lambda: blocks_of(values[:, None]))
+
+    @classmethod
+    def of_units(cls, blocks):
+        """A coder of numbers that are given in blocks (m, 1)."""
+        mean, scale, least, most = means_and_scales(blocks(), 1)
+        if least == most:
+            warnings.warn(f"the target is {least[0]:g} in all rows; its scale stays 1", DataWarning, stacklevel=5)
+        return cls("regression", None, float(mean[0]), float(scale[0]))
 
     def transform(self, values, where=None):
         """Class numbers int64 (n,), or float64 (n, 1) in standard units."""
@@ -330,62 +386,78 @@ def guess_task(values):
     present = column.values[~column.missing]
     if column.kind == "category" or present.dtype == bool:
         return "classification"
-    if present.dtype.kind == "f" and not (np.isfinite(present) & (present == np.floor(present))).all():
+    return guess_from(np.unique(present).tolist(), len(present))
+
+
+def guess_from(distinct, rows):
+    """`guess_task` from the distinct values of so many rows."""
+    if any(isinstance(value, (str, bool)) for value in distinct):
+        return "classification"
+    if not all(math.isfinite(value) and value == math.floor(value) for value in distinct):
         return "regression"
-    distinct = len(np.unique(present))
-    return "classification" if distinct <= FEW_CLASSES and 2 * distinct <= len(present) else "regression"
+    return "classification" if len(distinct) <= FEW_CLASSES and 2 * len(distinct) <= rows else "regression"
 
 
 # -- learning one column -----------------------------------------------------------------------------------------
 
-def _learn_number(column, table):
-    """(plain state, note) of a number column; None where there is nothing to learn."""
-    from sklearn.impute import SimpleImputer
-    from sklearn.preprocessing import StandardScaler
+def _learn_numbers(names, blocks, middle, missing, source):
+    """{column: (plain state, note)} of number and date columns; None for the state where there is nothing to learn."""
+    fill = np.where(np.isnan(middle), 0.0, middle)
+    means, scales, least, most = means_and_scales((np.where(np.isnan(block), fill, block) for block in blocks()), len(names))
+    found = {}
+    for j, name in enumerate(names):
+        if np.isnan(middle[j]):
+            found[name] = None, "is empty and left out"
+            continue
+        if not (_finite(float(means[j])) and _finite(float(scales[j]))):
+            raise DataError(f"column {shown(name)} has values up to {max(abs(least[j]), abs(most[j])):.3g}, too large to scale",
+                            where=source, fix="divide it, or take its logarithm")
+        learned = {"name": name, "median": float(middle[j]), "mean": float(means[j]), "scale": float(scales[j]), "indicator": name in missing}
+        found[name] = learned, f"is {least[j]:g} in all rows; its scale stays 1" if least[j] == most[j] else None
+    return found
 
-    values = _numbers_of(table, column.name)[:, None]
-    absent = np.isnan(values)
-    if absent.all():
+
+def _learn_category(name, counts, rows, missing, declared):
+    """(plain state, note) of a category column; None where there is nothing to learn."""
+    if counts is None or len(counts) > MANY_TEXTS:
+        return None, f"is left out as an id: more than {MANY_TEXTS:,} different texts"
+    if not counts:
         return None, "is empty and left out"
-    imputer = SimpleImputer(strategy="median").fit(values)
-    scaler = StandardScaler().fit(imputer.transform(values))
-    mean, scale = float(scaler.mean_[0]), float(scaler.scale_[0])
-    if not (_finite(mean) and _finite(scale)):
-        largest = f"{np.nanmax(np.abs(values)):.3g}"
-        raise DataError(f"column {shown(column.name)} has values up to {largest}, too large to scale",
-                        where=table.source, fix="divide it, or take its logarithm")
-    note = None
-    if np.nanmin(values) == np.nanmax(values):
-        note = f"is {np.nanmin(values):g} in all rows; its scale stays 1"
-    learned = {"name": column.name, "median": float(imputer.statistics_[0]), "mean": mean, "scale": scale,
-               "indicator": bool(absent.any())}
-    return learned, note
-
-
-def _learn_category(column, table):
-    counts = Counter(text for text in column.texts() if text is not None)
-    least = max(RARE_ROWS, math.ceil(RARE_SHARE * len(table)))
+    present = sum(counts.values())
+    if len(counts) >= FEW_TEXTS and len(counts) > NEARLY_ALL * present and not declared:
+        return None, f"is left out as an id: {len(counts):,} different texts in {present:,} rows (declare it a category to keep it)"
+    least = max(RARE_ROWS, math.ceil(RARE_SHARE * rows))
     frequent = sorted((text for text in counts if counts[text] >= least), key=lambda text: (-counts[text], text))
     kept = sorted(frequent[:MOST_CATEGORIES])
     rare = sorted(set(counts) - set(kept))
-    missing = bool(column.missing.any())
-    if not counts:
-        return None, "is empty and left out"
     if not kept:
         return None, f"is left out: none of its {len(counts)} categories is in {least} rows or more"
     if len(kept) + bool(rare) + missing == 1:
         return None, f"is {shown(kept[0])} in all rows and left out"
     note = f"has {len(rare)} rare categories, read as one" if len(rare) > 1 else None
     # of very many rare categories the names say nothing; they are then only told from new ones by the notice
-    return {"name": column.name, "kept": kept, "rare": rare[:MOST_CATEGORIES], "has_rare": bool(rare),
-            "has_missing": missing}, note
+    return {"name": name, "kept": kept, "rare": rare[:MOST_CATEGORIES], "has_rare": bool(rare), "has_missing": missing}, note
+
+
+def _lookup(category):
+    """{text: category number} of all that training had; None is the missing one."""
+    rare = len(category["kept"])
+    lookup = {**dict.fromkeys(category["rare"], rare), **{name: code for code, name in enumerate(category["kept"])}}
+    return {**lookup, None: rare + category["has_rare"]} if category["has_missing"] else lookup
+
+
+def _distinct(texts):
+    """(distinct texts in the order of their first row, None among them where some are missing; which of them each row has)."""
+    known = {}
+    where = np.fromiter((known.setdefault(text, len(known)) for text in texts), np.int64, len(texts))
+    return list(known), where
 
 
 def _groups(category):
     return ["(rare)"] * category["has_rare"] + ["(missing)"] * category["has_missing"]
 
 
-def _numbers_of(table, name):
+def numbers_of(table, name):
     """A feature column as float64 with NaN where missing."""
     column = table[name]
     if column.kind == "category":
@@ -400,33 +472,6 @@ def _numbers_of(table, name):
         raise DataError(f"{infinite.size} infinite values; the first is {values[infinite[0]]} at "
                         f"{table.place(infinite[0], name)}", fix="mend or drop them")
     return values
-
-
-# -- building transformers from plain numbers, by public interfaces only ------------------------------------------
-
-def _number_transformers(numbers):
-    if not numbers:
-        return None, None
-    from sklearn.impute import SimpleImputer
-    from sklearn.preprocessing import StandardScaler
-
-    medians = np.array([[c["median"] for c in numbers]], dtype=np.float64)
-    imputer = SimpleImputer(strategy="median").fit(medians)            # the median of one row is that row
-    scaler = StandardScaler().fit(medians)
-    scaler.mean_ = np.array([c["mean"] for c in numbers], dtype=np.float64)
-    scaler.scale_ = np.array([c["scale"] for c in numbers], dtype=np.float64)
-    scaler.var_ = scaler.scale_**2
-    return imputer, scaler
-
-
-def _category_transformer(categories):
-    if not categories:
-        return None
-    from sklearn.preprocessing import OneHotEncoder
-
-    codes = [np.arange(len(c["kept"]) + len(_groups(c))) for c in categories]
-    encoder = OneHotEncoder(categories=codes, handle_unknown="ignore", sparse_output=False, dtype=np.float64)
-    return encoder.fit(np.zeros((1, len(categories)), np.int64))
 
 
 # -- targets -----------------------------------------------------------------------------------------------------
@@ -483,7 +528,7 @@ def _is_name_list(value):
 
 def _check_state(state):
     """A state may come from a stranger's file: every field, type and length is checked, unknown fields are refused."""
-    fields = {"version", "target", "coder", "order", "numbers", "categories", "dropped", "notes"}
+    fields = {"version", "target", "coder", "order", "numbers", "dates", "categories", "dropped", "notes"}
     if not isinstance(state, dict) or set(state) != fields or state["version"] != VERSION:
         raise _bad_state("the table")
     if state["coder"] is not None:
@@ -492,7 +537,7 @@ def _check_state(state):
     if not (_is_name_list(state["order"]) and _is_name_list(state["notes"]) and isinstance(dropped, dict)
             and (state["target"] is None or type(state["target"]) is str)
             and (state["target"] is None) == (state["coder"] is None)
-            and isinstance(state["numbers"], list) and isinstance(state["categories"], list)):
+            and all(isinstance(state[key], list) for key in ("numbers", "dates", "categories"))):
         raise _bad_state("the table")
     for c in state["numbers"]:
         if not (isinstance(c, dict) and set(c) == {"name", "median", "mean", "scale", "indicator"}
@@ -504,6 +549,11 @@ def _check_state(state):
                 and type(c["name"]) is str and _is_name_list(c["kept"]) and _is_name_list(c["rare"]) and c["kept"]
                 and type(c["has_rare"]) is bool and type(c["has_missing"]) is bool):
             raise _bad_state("a category column")
+    numbers = [c["name"] for c in state["numbers"]]
+    for c in state["dates"]:
+        if not (isinstance(c, dict) and set(c) == {"name", "cycles"} and c["name"] in numbers and _is_name_list(c["cycles"])
+                and set(c["cycles"]) <= set(CYCLES)):
+            raise _bad_state("a date column")
     names = [c["name"] for c in [*state["numbers"], *state["categories"]]]
     if not names or sorted([*names, *dropped]) != sorted(state["order"]):
         raise _bad_state("the columns")

@@ -1,6 +1,7 @@
 """Rows for training, validation and test: drawn once from a seed, classes in the same proportions.
 
-Reads   the number of rows, the shares wanted, class labels where the proportions shall be kept.
+Reads   the number of rows, the shares wanted, class labels where the proportions shall be kept. Of more than DRAWN rows
+        each one's part is drawn by itself, without regard to its class: the sizes and proportions are then those of chance.
 Gives   three ascending index arrays that together are every row once.
 Raises  DataError up front where a part would be empty or lack a class.
 """
@@ -10,7 +11,10 @@ import numpy as np
 from backproof.data.messages import shown
 from backproof.errors import DataError, OptionError
 
-__all__ = ["split_rows"]
+__all__ = ["DRAWN", "part_numbers", "split_rows"]
+
+DRAWN = 1_000_000
+AT_ONCE = 1 << 20
 
 
 def split_rows(n, *, validation=0.0, test=0.0, labels=None, seed=0):
@@ -29,9 +33,13 @@ def split_rows(n, *, validation=0.0, test=0.0, labels=None, seed=0):
     labels = None if labels is None else np.asarray(labels)
     if labels is not None and labels.shape != (n,):
         raise DataError(f"there are {n} rows and labels of shape {labels.shape}", fix="give one label per row")
-    rest = np.arange(n)
-    rest, test_rows = _cut(rest, round(n * test), "test", labels, seed)
-    rest, validation_rows = _cut(rest, round(n * validation), "validation", labels, seed)
+    if n > DRAWN:
+        parts = np.concatenate(list(part_numbers(n, validation=validation, test=test, seed=seed)))
+        rest, validation_rows, test_rows = (np.flatnonzero(parts == k) for k in range(3))
+    else:
+        rest = np.arange(n)
+        rest, test_rows = _cut(rest, round(n * test), "test", labels, seed)
+        rest, validation_rows = _cut(rest, round(n * validation), "validation", labels, seed)
     parts = [("validation", validation, validation_rows), ("test", test, test_rows), ("train", 1, rest)]
     for name, share, rows in parts:
         if share and len(rows) == 0:
@@ -39,6 +47,18 @@ def split_rows(n, *, validation=0.0, test=0.0, labels=None, seed=0):
         if share and labels is not None:
             _check_classes(labels, rows, name)
     return np.sort(rest), np.sort(validation_rows), np.sort(test_rows)
+
+
+def part_numbers(n, *, validation, test, seed):
+    """The part of every row (0 training, 1 validation, 2 test) as int8 arrays of at most AT_ONCE rows: one uniform draw each.
+
+    >>> [parts.tolist() for parts in part_numbers(6, validation=0.3, test=0.3, seed=1)]
+    [[2, 2, 2, 0, 2, 1]]
+    """
+    draws = np.random.Generator(np.random.Philox(seed))
+    for start in range(0, n, AT_ONCE):
+        drawn = draws.random(min(AT_ONCE, n - start))
+        yield np.where(drawn < test, 2, np.where(drawn < test + validation, 1, 0)).astype(np.int8)
 
 
 def _cut(rows, size, name, labels, seed):

@@ -8,6 +8,7 @@ time owns the folder: the lock is the kernel's and goes with the process.
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -95,8 +96,10 @@ class Checkpoints:
         except OSError:
             owner = os.pread(handle, 200, 0).decode("utf-8", "replace").strip()
             os.close(handle)
-            raise FileProblem(f"another run writes this folder: {shown(owner)}", where=shown(self.folder, 200),
-                              fix="wait for it, or choose another folder", state="nothing was trained") from None
+            problem = FileProblem(f"another run writes this folder: {shown(owner)}", where=shown(self.folder, 200),
+                                  fix="wait for it, or choose another folder", state="nothing was trained")
+            problem.errno = errno.EAGAIN
+            raise problem from None
         try:
             same = os.stat(os.path.join(self.folder, ".lock")).st_ino == os.fstat(handle).st_ino
         except FileNotFoundError:
@@ -232,7 +235,7 @@ def identity(model, data, rows, options, signature):
         else:
             digest.update(f"{name} {array.dtype} {array.shape}".encode())
             digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
-    if rows is not None:
+    if rows is not None and not hasattr(rows, "shuffled"):
         digest.update(np.ascontiguousarray(rows).view(np.uint8))
     return {**about, "data": digest.hexdigest()}
 

@@ -130,20 +130,28 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
     look = (lambda: None) if checkpoints is None else (lambda: checkpoints.look(progress, session, history, stopping))
     while progress.epoch < progress.end:
         epoch, step = progress.epoch, progress.step
-        chosen = rows[order(seed, epoch, len(rows))] if options.shuffle else rows
+        if hasattr(rows, "shuffled"):                             # too many for the memory: they give parts of the order
+            chosen = rows.shuffled(seed, epoch) if options.shuffle else rows
+        else:
+            chosen = rows[order(seed, epoch, len(rows))] if options.shuffle else rows
         if cut is not None:
             chosen = bucketed(chosen, cut.lengths, options.batch_size, seed, epoch)
-        scalars = _scalars(optimizer, options.learning_rate * stopping.scale, lambda k: rate(k, progress.total),
-                           range(step, step + per_epoch), updates)
-        if links is not None:
-            drawn = [links(epoch, k) for k in range(per_epoch)]
-            same = all(xi is drawn[0] for xi in drawn)                        # regular: one row serves every step
-            scalars["xi"] = np.broadcast_to(drawn[0], (per_epoch, len(drawn[0]))) if same else np.stack(drawn)
-        scalars.update(more_scalars(chosen) if more_scalars else {})
+        more = more_scalars(chosen) if more_scalars else {}
+
+        def scalars(first, last, epoch=epoch, step=step, more=more):
+            """{scalar input: a number for each of these steps}"""
+            found = _scalars(optimizer, options.learning_rate * stopping.scale, lambda k: rate(k, progress.total),
+                             range(step + first, step + last), updates)
+            if links is not None:
+                drawn = [links(epoch, k) for k in range(first, last)]
+                same = all(xi is drawn[0] for xi in drawn)                    # regular: one row serves every step
+                found["xi"] = np.broadcast_to(drawn[0], (last - first, len(drawn[0]))) if same else np.stack(drawn)
+            return {**found, **{name: values[first:last] for name, values in more.items()}}
+        every = checkpoints.every if checkpoints else per_epoch
         while progress.within.done < per_epoch:
             look()
-            _steps(session, data, chosen, scalars, options.batch_size, seed, progress,
-                   checkpoints.every if checkpoints else per_epoch, cut)
+            first, last = progress.within.done, min(per_epoch, (progress.within.done // every + 1) * every)
+            _steps(session, data, chosen, scalars(first, last), options.batch_size, seed, progress, (first, last), cut)
             if progress.within.failure is not None:
                 raise _failure(progress.within.failure, epoch, progress.steps, history, layer_of)
         done = progress.within
@@ -152,7 +160,8 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
         with uninterrupted():                                     # an epoch is counted as a whole, or not
             record = history.append(epoch=epoch, step=progress.steps, loss=done.loss / done.samples,
                                     objective=done.objective / done.samples, **measured,
-                                    learning_rate=float(np.ravel(scalars["eta"])[-1]), seconds=progress.seconds)
+                                    learning_rate=float(np.ravel(scalars(per_epoch - 1, per_epoch)["eta"])[-1]),
+                                    seconds=progress.seconds)
             better, reason = stopping.after(record)
             if better and stopping.keeps_best:
                 history.best, progress.best = epoch, {k: v.copy() for k, v in session.parameters.items()}
@@ -176,23 +185,30 @@ def _scalars(optimizer, learning_rate, rate, steps, updates):
     return arrays if updates else {name: rows[:, 0] for name, rows in arrays.items()}
 
 
-def _steps(session, data, chosen, scalars, batch_size, seed, progress, every, cut=None):
-    """The steps up to the next look, the first of which falls on a multiple of ``every``."""
+def _steps(session, data, chosen, scalars, batch_size, seed, progress, steps, cut=None):
+    """The steps (first, last) of an epoch, up to the next look."""
     done, began = progress.within, time.perf_counter()
-    first, last = done.done, (done.done // every + 1) * every
-    rows = chosen[first * batch_size:last * batch_size]
-    part = {name: values[first:last] for name, values in scalars.items()}
+    rows = chosen[steps[0] * batch_size:steps[1] * batch_size]
     try:
-        if cut is not None or hasattr(data.get("x"), "dense"):        # minibatches cut to their length; rows made dense when wanted
+        if cut is not None:                                           # minibatches of sequences, cut to their length
             for k, start in enumerate(range(0, len(rows), batch_size)):
-                batch, numbers = rows[start:start + batch_size], {name: values[k:k + 1] for name, values in part.items()}
-                arrays = {name: array[batch] for name, array in data.items()} if cut is None else cut.arrays(batch)
-                numbers = numbers if cut is None else cut.scalars(batch, numbers)
-                session.steps(arrays, np.arange(len(batch)), batch_size, numbers, progress.epoch, seed, done, batch)
+                part = rows[start:start + batch_size]
+                session.steps(cut.arrays(part), np.arange(len(part)), batch_size,
+                              cut.scalars(part, {name: values[k:k + 1] for name, values in scalars.items()}),
+                              progress.epoch, seed, done, part)
+                if done.failure is not None:
+                    return
+        elif hasattr(data.get("x"), "dense"):                           # rows that are made dense, or read, when they are wanted
+            batches = max(1, getattr(data["x"], "at_once", 1) // batch_size)
+            for k, start in enumerate(range(0, len(rows), batches * batch_size)):
+                part = rows[start:start + batches * batch_size]
+                session.steps({name: array[part] for name, array in data.items()}, np.arange(len(part)), batch_size,
+                              {name: values[k * batches:(k + 1) * batches] for name, values in scalars.items()},
+                              progress.epoch, seed, done, part)
                 if done.failure is not None:
                     return
         else:
-            session.steps(data, rows, batch_size, part, progress.epoch, seed, done)
+            session.steps(data, rows, batch_size, scalars, progress.epoch, seed, done)
     finally:
         progress.seconds += time.perf_counter() - began
 
