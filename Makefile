@@ -5,6 +5,7 @@ PY      := .venv/bin/python
 STAMP   := .venv/.installed
 QUIET   := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 WORKERS ?= 2
+BENCH   ?=                 # options of the benchmark, such as --rows small,rnn
 
 .PHONY: demo test test-long bench clean
 
@@ -18,7 +19,7 @@ test-long: $(STAMP)
 	$(QUIET) $(PY) -m pytest -n $(WORKERS) -m "long"
 
 bench: $(STAMP)
-	$(PY) bench
+	$(PY) bench $(BENCH)
 
 $(STAMP): pyproject.toml CMakeLists.txt $(wildcard native/*)
 	@test -n "$(PYTHON)" || { echo "no python3 found: install Python 3.11 or newer"; exit 1; }

@@ -64,6 +64,27 @@ void mark_factors(const std::vector<Instruction>& instructions, const Program& p
     }
 }
 
+// a table: parameter or state of two axes, read by lookups alone and written by rows or not at all
+void mark_readers(const std::vector<Instruction>& instructions, std::vector<bool>& table) {
+    for (const Instruction& i : instructions) {
+        for (const Operand& f : i.factors) table[f.value] = false;
+        for (std::size_t k = 0; k < i.operands.size(); k++)
+            if (i.op != "gather" || k > 0 || i.operands[k].labels[0] != i.index) table[i.operands[k].value] = false;
+        mark_readers(i.body, table);
+    }
+}
+
+std::vector<bool> find_tables(const Program& p) {
+    std::vector<bool> table;
+    for (const Value& v : p.values) table.push_back((v.storage == "parameter" || v.storage == "state") && v.axes.size() == 2);
+    mark_readers(p.main, table);
+    mark_readers(p.update, table);
+    for (auto [fresh, old] : p.replaces) table[old] = false;
+    for (const RowsOf& r : p.rows)
+        if (!table[r.table]) throw std::runtime_error(p.values[r.table].name + " is updated by rows and read as a whole");
+    return table;
+}
+
 }  // namespace
 
 template <class T>
@@ -79,6 +100,7 @@ Bound<T>::Bound(Program p) : program(std::move(p)) {
     for (auto [fresh, old] : program.replaces) replaced_by[old] = fresh;
     for (const int v : program.finite) checked[v] = true;
     mark_factors(program.main, program, has_twin);
+    const std::vector<bool> table = find_tables(program);
     std::vector<long> extents;
     for (const Index& i : program.indices) extents.push_back(i.symbol.empty() ? i.extent : -1);
     for (std::size_t v = 0; v < count; v++) {
@@ -90,6 +112,12 @@ Bound<T>::Bound(Program p) : program(std::move(p)) {
             continue;
         }
         fixed[v] = layout_of<T>(program, value, extents);
+        if (table[v]) {
+            fixed[v] = table_layout<T>(fixed[v]);
+            fixed[v].offset = tables;
+            tables += fixed[v].size;
+            continue;
+        }
         fixed[v].space = CURRENT;
         fixed[v].offset = persistent;
         persistent += fixed[v].size;

@@ -9,8 +9,13 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <fenv.h>
 #include <time.h>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
 
+#include <atomic>
 #include <thread>
 
 #include "builder.hpp"
@@ -19,6 +24,16 @@
 namespace nb = nanobind;
 using namespace nb::literals;
 using namespace backproof;
+
+namespace {
+
+std::atomic<int> limit{0};                                            // of the threads of a run; 0: none
+
+}  // namespace
+
+// What threadpoolctl calls, as it does in every library that has threads.
+extern "C" NB_EXPORT int backproof_get_num_threads() { return limit ? limit.load() : Team::processors(); }
+extern "C" NB_EXPORT void backproof_set_num_threads(int threads) { limit = threads > 0 && threads < Team::processors() ? threads : 0; }
 
 namespace {
 
@@ -38,10 +53,10 @@ template <class T>
 Done epoch(Machine<T>& m, const std::map<int, nb::object>& sources, Given<std::int64_t> rows, long batch,
            const std::map<int, Given<double>>& scalars, const std::map<std::string, long>& extents, const std::string& samples,
            std::vector<std::uint32_t> key, std::uint32_t number, int loss, int objective,
-           Given<std::int64_t> originals, std::tuple<long, long, double, double> begun) {
+           Given<std::int64_t> originals, std::tuple<long, long, double, double, double> begun, int idle) {
     Epoch e;
     e.originals = originals.data();
-    std::tie(e.begun.steps, e.begun.samples, e.begun.loss, e.begun.objective) = begun;
+    std::tie(e.begun.steps, e.begun.samples, e.begun.loss, e.begun.objective, e.begun.idle) = begun;
     m.last = e.begun;
     for (const auto& [value, array] : sources) {
         const bool integer = m.program().values.at(value).integer;
@@ -56,7 +71,7 @@ Done epoch(Machine<T>& m, const std::map<int, nb::object>& sources, Given<std::i
     e.extents = extents;
     e.samples = samples;
     e.key[0] = key.at(0), e.key[1] = key.at(1), e.epoch = number;
-    e.loss = loss, e.objective = objective;
+    e.loss = loss, e.objective = objective, e.idle = idle;
     e.interrupted = Signals::raised;
     e.asked = nullptr;
     Done done;
@@ -86,6 +101,7 @@ void bind_machine(nb::module_& module, const char* name) {
         .def("bad_ids", &M::bad_ids)
         .def("bytes", &M::bytes)
         .def("members", &M::members)
+        .def("step_shape", &M::step_shape)
         .def("epoch", &epoch<T>)
         .def_prop_ro("last", [](const M& m) { return m.last; });
 }
@@ -111,6 +127,15 @@ void apply(const std::string& name, Given<T> x, Taken<T> y) {
     throw std::runtime_error("there is no word '" + name + "'");
 }
 
+// How the calling thread rounds and whether it keeps subnormals: MXCSR without its flags, elsewhere the rounding mode
+unsigned floating_point_state() {
+#if defined(__SSE2__)
+    return _mm_getcsr() & ~0x3fu;
+#else
+    return static_cast<unsigned>(fegetround());
+#endif
+}
+
 }  // namespace
 
 NB_MODULE(_native, m) {
@@ -129,6 +154,8 @@ NB_MODULE(_native, m) {
         .def("end_loop", &Builder::end_loop)
         .def("update", &Builder::update)
         .def("replaces", &Builder::replaces)
+        .def("rows", &Builder::rows)
+        .def("holes", &Builder::holes)
         .def("finite", &Builder::finite)
         .def("dropout", &Builder::dropout);
     nb::class_<Done>(m, "Done")
@@ -136,6 +163,7 @@ NB_MODULE(_native, m) {
         .def_ro("samples", &Done::samples)
         .def_ro("loss", &Done::loss)
         .def_ro("objective", &Done::objective)
+        .def_ro("idle", &Done::idle)
         .def_ro("failed_step", &Done::failed_step)
         .def_ro("failed", &Done::failed)
         .def_ro("bad_ids", &Done::bad_ids)
@@ -172,6 +200,14 @@ NB_MODULE(_native, m) {
         return all;
     });
     m.def("processors", &Team::processors);
+    m.def("limit", [] { return limit.load(); });
+    m.def("floating_point_states", [](int threads) {                  // of the members of a team
+        const int members = Team::begin(threads);
+        std::vector<unsigned> found(static_cast<std::size_t>(members));
+        Team::run(members, [&](int member) { found[static_cast<std::size_t>(member)] = floating_point_state(); });
+        if (members > 1) Team::end();
+        return found;
+    });
     m.attr("FIRST") = FIRST;
     m.attr("LAST") = LAST;
 }

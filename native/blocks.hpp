@@ -12,7 +12,7 @@ namespace backproof {
 
 template <class T>
 struct Context {                                 // of one member of the team
-    T* base[3];                                  // by Space
+    T* base[INTEGERS];                           // by Space
     const std::int64_t* integers;
     T* scratch;
     long t = 0;                                  // the step of the loop at hand
@@ -20,6 +20,7 @@ struct Context {                                 // of one member of the team
     long samples = 0;
     bool finite = true;
     int bad_ids = -1;                            // a value that holds an integer outside its index
+    const T* results[longest_chain + 1];         // of the chain at hand: the block of each member
 };
 
 struct Block {
@@ -150,6 +151,7 @@ Rows<T> operand(const View& v, const Node<T>& n, const Block& k, T* scratch, con
     const Domain& d = n.domain;
     T* memory = c.base[v.space];
     if (v.mode == View::constant) return {memory + v.base, 0};
+    if (v.mode == View::chained) return {c.results[v.base], W<T>};
     if (v.mode == View::direct && readable<T>(d, k))
         return {memory + direct_place<T>(v, d, k, c.t), d.inner < 0 ? W<T> : v.stride[d.inner]};
     if (v.mode == View::splat) {
@@ -228,12 +230,54 @@ const T* words(const Node<T>& n, const Block& k, const T* product, T* to, T* scr
     return result;
 }
 
+// to[j,i] = rows[i,j] for a block of a matrix
 template <class T>
-void finish_block(const Node<T>& n, const Block& k, const T* product, T* scratch, const Kernels<T>& kernels, Context<T>& c) {
-    T* to = destination(n, k, c);
+void turn_block(const Node<T>& n, const Block& k, const T* rows, long stride, const Kernels<T>& kernel, Context<T>& c) {
+    const long j = k.x[1], first = k.x[0], behind = first + k.rows, width = std::min(W<T>, n.domain.extent[1] - j);
+    T* to = c.base[n.out.space] + n.out.base + j * W<T>;
+    for (long i = first; i < behind;) {
+        const long height = std::min(behind, (i / W<T> + 1) * W<T>) - i;
+        const T* source = rows + (i - first) * stride;
+        T* target = to + i / W<T> * n.out.panel + i % W<T>;
+        if (height == W<T> && width == W<T>) {
+            kernel.transpose(target, W<T>, source, stride);
+        } else {
+            for (long q = 0; q < width; q++)
+                for (long p = 0; p < height; p++) target[q * W<T> + p] = source[p * stride + q];
+        }
+        i += height;
+    }
+}
+
+// a block's result: made by the words, checked, stored
+template <class T>
+const T* settle(const Node<T>& n, const Block& k, const T* product, T* scratch, const Kernels<T>& kernels, Context<T>& c) {
+    T* to = n.stored ? destination(n, k, c) : nullptr;
     const T* result = n.words->plain && !to ? product : words(n, k, product, to, scratch, c);
     if (n.check && !block_finite<T>(kernels, k, {result, W<T>})) c.finite = false;
-    if (!to) put(n, k, result, c);
+    if (!to && n.stored) put(n, k, result, c);
+    return result;
+}
+
+template <class T>
+void go_on(const Node<T>& n, const Block& k, const T* result, T* scratch, const Kernels<T>& kernels, Context<T>& c) {
+    const T** results = c.results;
+    *results++ = result;
+    for (const Node<T>& m : n.chain) {
+        if (m.op == TWIN) {
+            turn_block(m, k, c.results[m.a.base], W<T>, kernels, c);
+            *results++ = nullptr;
+            continue;
+        }
+        *results++ = settle(m, k, static_cast<const T*>(nullptr), scratch, kernels, c);
+        scratch += m.room();
+    }
+}
+
+template <class T>
+void finish_block(const Node<T>& n, const Block& k, const T* product, T* scratch, const Kernels<T>& kernels, Context<T>& c) {
+    const T* result = settle(n, k, product, scratch, kernels, c);
+    if (!n.chain.empty()) go_on(n, k, result, scratch + n.room(), kernels, c);
 }
 
 }  // namespace backproof

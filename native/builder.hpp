@@ -16,7 +16,7 @@ class Builder {
     }
     int value(const std::string& name, const std::vector<int>& axes, const std::string& storage, bool integer, const std::string& pad) {
         for (int axis : axes) check(axis, program_.indices.size());
-        program_.values.push_back({name, storage, pad, axes, integer});
+        program_.values.push_back({name, storage, pad, axes, integer, false});
         return static_cast<int>(program_.values.size()) - 1;
     }
     void instruction(const std::string& op, const std::string& how, int out, int index) {
@@ -56,6 +56,14 @@ class Builder {
     void end_loop() { inside_ = false; }
     void update() { updating_ = true; }
     void replaces(int fresh, int old) { program_.replaces.push_back({fresh, old}); }
+    void rows(int fresh, int table, int ids, const std::vector<int>& labels, const std::vector<long>& offsets) {
+        for (const int value : {fresh, table, ids}) check(value, program_.values.size());
+        for (const int label : labels) check(label, program_.indices.size());
+        if (labels.size() != program_.values[ids].axes.size() || offsets.size() != labels.size())
+            throw std::runtime_error(program_.values[ids].name + " is given another number of labels than it has axes");
+        program_.rows.push_back({fresh, table, {ids, labels, offsets}});
+    }
+    void holes(int value) { program_.values.at(static_cast<std::size_t>(value)).holes = true; }
     void finite(int value) { program_.finite.push_back(value); }
     void dropout(int value, long layer, double rate) { program_.dropouts.push_back({value, layer, rate}); }
     const Program& program() const { return program_; }

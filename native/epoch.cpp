@@ -2,8 +2,10 @@
 //
 // Every step writes the new parameters beside the old ones. They change places only after all members found everything
 // finite, so a step that is not is not applied.
+#include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 
 #include "machine.hpp"
 
@@ -17,6 +19,8 @@ struct Shared {
     std::atomic<int> bad_ids{-1};
     std::atomic<bool> stop{false};
     Clock::time_point asked = Clock::now();      // member 0: when signals were last looked at
+    Clock::time_point began;                     // member 0: when the step at hand began
+    double least = INFINITY;                     // and how many seconds the fastest took
 };
 
 namespace {
@@ -114,6 +118,11 @@ template <class T>
 void Machine<T>::train(const Epoch& e, Done& done, int member, int members, long first, long behind, Barrier& barrier, Shared& shared) {
     Context<T> c = context(member, members);
     for (long k = first; k < behind; k++) {
+        if (member == 0 && members_ > 1) {
+            const auto now = Clock::now();
+            if (k > first) shared.least = std::min(shared.least, std::chrono::duration<double>(now - shared.began).count());
+            shared.began = now;
+        }
         const long start = k * e.batch, count = std::min(e.batch, e.count - start);
         if (count != c.samples) {                                           // the last, smaller minibatch
             if (members > 1) barrier.wait();
@@ -137,8 +146,7 @@ void Machine<T>::train(const Epoch& e, Done& done, int member, int members, long
                     arena_.at[l.offset + j] = static_cast<T>(numbers[k * size + (l.rank ? j : 0)]);
             }
         c.finite = true;
-        execute(plan_->main, c, barrier);
-        execute(plan_->update, c, barrier);
+        execute(plan_->step, c, barrier);
         shared.finite[k & 1][member].store(c.finite, std::memory_order_relaxed);
         if (c.bad_ids >= 0) shared.bad_ids.store(c.bad_ids, std::memory_order_relaxed);
         if (member == 0 && e.interrupted && Clock::now() - shared.asked > std::chrono::milliseconds(50)) {
@@ -156,35 +164,56 @@ void Machine<T>::train(const Epoch& e, Done& done, int member, int members, long
                 done.samples += count;
                 done.loss += static_cast<double>(count) * static_cast<double>(arena_.at[plan_->layouts[e.loss].offset]);
                 done.objective += static_cast<double>(count) * static_cast<double>(arena_.at[plan_->layouts[e.objective].offset]);
+                if (e.idle >= 0) done.idle += static_cast<double>(arena_.at[plan_->layouts[e.idle].offset]);
             } else {
                 done.failed_step = done.steps;
             }
             done.interrupted = stop;
         }
+        if (finite) put(member, members);
         if (!finite || stop) return;
+        if (members > 1 && !plan_->puts.empty()) barrier.wait();            // the next step looks the new rows up
         std::swap(c.base[CURRENT], c.base[NEXT]);
     }
 }
 
 // Steps first … behind by a team of the given size. The bits do not depend on it.
 template <class T>
-void Machine<T>::stretch(const Epoch& e, Done& done, int wanted, long first, long behind, Shared& shared) {
+void Machine<T>::stretch(const Epoch& e, Done& done, int wanted, long first, long behind, bool trial, Shared& shared) {
     auto extents = e.extents;
     extents[e.samples] = std::min(e.batch, e.count - first * e.batch);
     choose(lengths(extents), wanted);
     constants();
     const int members = Team::begin(wanted);
     Barrier barrier(members);
+    shared.least = INFINITY;
     const auto began = Clock::now();
     Team::run(members, [&](int member) { train(e, done, member, members, first, behind, barrier, shared); });
     const double each = std::chrono::duration<double>(Clock::now() - began).count() / static_cast<double>(behind - first);
     if (members > 1) Team::end();
-    (wanted > 1 ? together_ : alone_) = each;
+    (wanted > 1 ? together_ : alone_) = trial ? std::min(each, shared.least) : each;
+}
+
+// The next stretch is run by the size that was faster when last measured. A busy machine may have no processor to spare, so
+// the other size is tried from time to time: what it can do at best counts then, and what it does on average afterwards.
+template <class T>
+Stretch Machine<T>::next_stretch(int team) {
+    constexpr long stretch = 256, until_next = 4000;                        // steps
+    if (team == 1) return {1, std::numeric_limits<int>::max(), false};
+    const long trial = std::clamp(static_cast<long>(3e8 / plan_->work), 4l, 16l);
+    if (together_ == 0) return {team, trial, true};
+    if (alone_ == 0) return {1, trial, true};
+    const bool faster_together = together_ <= alone_;
+    if (since_trial_ < until_next) {
+        since_trial_ += stretch;
+        return {faster_together ? team : 1, stretch, false};
+    }
+    since_trial_ = 0;
+    return {faster_together ? 1 : team, trial, true};
 }
 
 template <class T>
 Done Machine<T>::epoch(const Epoch& e) {
-    constexpr long trial = 8, until_next = 2000;                            // steps
     Done done = e.begun;
     if (e.count <= 0) return done;
     auto extents = e.extents;
@@ -202,25 +231,19 @@ Done Machine<T>::epoch(const Epoch& e) {
     Shared shared;
     const auto go_on = [&] { return done.failed_step < 0 && !done.interrupted && shared.bad_ids.load() < 0; };
     for (long k = 0; k < steps && go_on();) {
-        long behind = steps;
-        int members = team;
-        if (team > 1) {                                                     // a busy machine may have no processor to spare
-            if (together_ == 0 || alone_ == 0 || since_trial_ >= until_next) {
-                members = tried_together_ ? 1 : team;
-                tried_together_ = !tried_together_;
-                if (members == 1) since_trial_ = 0;
-                behind = std::min(steps, k + trial);
-            } else {
-                members = together_ <= alone_ ? team : 1;
-                behind = std::min(steps, k + until_next);
-                since_trial_ += behind - k;
-            }
-        }
-        stretch(e, done, members, k, behind, shared);
+        const Stretch next = next_stretch(team);
+        const long behind = std::min(steps, k + next.steps);
+        stretch(e, done, next.members, k, behind, next.trial, shared);
         k = behind;
     }
     if (shared.bad_ids.load() >= 0) done.bad_ids = program().values[static_cast<std::size_t>(shared.bad_ids.load())].name;
-    if (done.failed_step >= 0) done.failed = first_not_finite();
+    if (done.failed_step >= 0) {                                            // once more, now with every value in its place
+        Context<T> c = context(0, 1);
+        Barrier nobody(1);
+        execute(plan_->main, c, nobody);
+        execute(plan_->update, c, nobody);
+        done.failed = first_not_finite();
+    }
     return done;
 }
 

@@ -53,16 +53,16 @@ double chains(long turns) {
 #pragma GCC unroll 12
         for (int j = 0; j < 12; j++) {
             sum[j] = fma(sum[j], a, b);
-            #if defined(__x86_64__)
-            asm volatile("" : "+v"(sum[j]));
+#if defined(__x86_64__)
+            asm volatile("" : "+v"(sum[j]));                 // or the chains would be seen to be alike
 #else
             asm volatile("" : "+w"(sum[j]));
 #endif
-                            // or the chains would be seen to be alike
         }
     }
     Vec<T> all = sum[0];
-    for (int j = 1; j < 12; j++) all += sum[j];
+#pragma GCC unroll 12
+    for (int j = 1; j < 12; j++) all += sum[j];              // unrolled, or all of it would be kept in memory
     return all[0] == 0 ? 0 : 2.0 * 12 * static_cast<double>(lanes<T>) * static_cast<double>(turns);
 }
 

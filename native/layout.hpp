@@ -15,7 +15,7 @@ namespace backproof {
 
 constexpr int most = 8;                          // labels of one instruction
 
-enum Space { ARENA, CURRENT, NEXT, INTEGERS, SPACES };
+enum Space { ARENA, CURRENT, NEXT, TABLES, INTEGERS, SPACES };     // of elements: all before INTEGERS
 
 struct Layout {
     Space space = ARENA;
@@ -46,7 +46,7 @@ struct Domain {
 // An operand over a domain. The element at x lies at base + step t + sum over d of x[d] stride[d]; the label on the
 // panelled axis counts by panels and lanes instead.
 struct View {
-    enum Mode { constant, direct, splat, element } mode = element;
+    enum Mode { constant, direct, splat, element, chained } mode = element;      // chained: a block of the chain's result `base`
     Space space = ARENA;
     long base = 0, step = 0, panel = 0, shift = 0, width = 0;     // width: the panelled axis' extent
     long stride[most] = {};
@@ -97,6 +97,17 @@ Layout layout_of(const Program& program, const Value& value, const std::vector<l
     }
     l.panel = rows * W<T>;
     l.size = l.rank ? (l.extent[l.rank - 1] + W<T> - 1) / W<T> * l.panel : W<T>;
+    return l;
+}
+
+// A table (v, i) that is read by lookups alone lies row by row, each in whole lines, so that a lookup meets one place.
+template <class T>
+Layout table_layout(const Layout& panels) {
+    Layout l = panels;
+    l.space = TABLES;
+    l.panel = W<T>;
+    l.stride[0] = (l.extent[1] + W<T> - 1) / W<T> * W<T>;
+    l.size = l.extent[0] * l.stride[0];
     return l;
 }
 

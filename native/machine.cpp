@@ -32,6 +32,7 @@ Machine<T>::Machine(Program program, int threads) : bound_(std::move(program)) {
     const int available = Team::processors();
     threads_ = threads <= 0 ? available : std::min(threads, 64);
     for (auto& half : persistent_) half.need(bound_.persistent);
+    tables_.need(bound_.tables);
 }
 
 // ---------------------------------------------------------------------------------------------- extents
@@ -94,15 +95,20 @@ void Machine<T>::constants() {
 
 template <class T>
 long Machine<T>::bytes() const {
-    return (arena_.size + persistent_[0].size + persistent_[1].size + scratch_.size) * static_cast<long>(sizeof(T)) +
+    return (arena_.size + persistent_[0].size + persistent_[1].size + tables_.size + scratch_.size) * static_cast<long>(sizeof(T)) +
            static_cast<long>(integers_.size()) * 8;
 }
 
 // ---------------------------------------------------------------------------------------------- arrays in and out
 
 template <class T>
+T* Machine<T>::space(Space s) const {
+    return s == ARENA ? arena_.at : s == TABLES ? tables_.at : persistent_[s == CURRENT ? now_ : 1 - now_].at;
+}
+
+template <class T>
 const T* Machine<T>::place(const Layout& l) const {
-    return (l.space == ARENA ? arena_.at : persistent_[l.space == CURRENT ? now_ : 1 - now_].at) + l.offset;
+    return space(l.space) + l.offset;
 }
 
 // between a row-major array and panels
@@ -113,10 +119,12 @@ void carry(const Layout& l, T* panels, T* rowmajor) {
         else rowmajor[0] = panels[0];
         return;
     }
-    const long columns = l.extent[l.rank - 1], rows = l.panel / W<T>;
+    const long columns = l.extent[l.rank - 1], step = l.rank > 1 ? l.stride[l.rank - 2] : W<T>;
+    long rows = 1;
+    for (int k = 0; k < l.rank - 1; k++) rows *= l.extent[k];
     for (long r = 0; r < rows; r++)
         for (long c = 0; c < columns; c += W<T>) {
-            T *row = panels + c / W<T> * l.panel + r * W<T>, *flat = rowmajor + r * columns + c;
+            T *row = panels + c / W<T> * l.panel + r * step, *flat = rowmajor + r * columns + c;
             const std::size_t bytes = static_cast<std::size_t>(std::min(W<T>, columns - c)) * sizeof(T);
             if constexpr (in) std::memcpy(row, flat, bytes);
             else std::memcpy(flat, row, bytes);
@@ -125,7 +133,7 @@ void carry(const Layout& l, T* panels, T* rowmajor) {
 
 template <class T>
 void Machine<T>::feed(int value, const T* rowmajor) {
-    const Layout& l = bound_.fixed[value].space == CURRENT ? bound_.fixed[value] : plan_->layouts[value];
+    const Layout& l = bound_.fixed[value].space != ARENA ? bound_.fixed[value] : plan_->layouts[value];
     carry<T, true>(l, const_cast<T*>(place(l)), const_cast<T*>(rowmajor));
 }
 
@@ -144,7 +152,7 @@ void Machine<T>::turn_twins() {
 
 template <class T>
 void Machine<T>::read(int value, T* rowmajor, bool next) const {
-    Layout l = bound_.fixed[value].space == CURRENT ? bound_.fixed[value] : plan_->layouts[value];
+    Layout l = bound_.fixed[value].space != ARENA ? bound_.fixed[value] : plan_->layouts[value];
     if (next && l.space == CURRENT) l.space = NEXT;
     carry<T, false>(l, const_cast<T*>(place(l)), rowmajor);
 }
@@ -160,7 +168,7 @@ void Machine<T>::read(const Operand& operand, const std::vector<int>& labels, T*
     }
     const Layout& l = plan_->layouts[operand.value];
     const View v = view_of<T>(program(), l, operand, d, -1);
-    const T* memory = l.space == ARENA ? arena_.at : persistent_[l.space == CURRENT ? now_ : 1 - now_].at;
+    const T* memory = space(l.space);
     int all[most];
     for (int k = 0; k < d.count; k++) all[k] = k;
     long x[most] = {};
@@ -191,6 +199,16 @@ std::string Machine<T>::first_not_finite() const {
     return "";
 }
 
+template <class T>
+std::tuple<long, long, long> Machine<T>::step_shape() const {
+    long links = 0, barriers = 0;
+    for (const Node<T>& n : plan_->step) {
+        links += static_cast<long>(n.chain.size());
+        barriers += n.barrier;
+    }
+    return {static_cast<long>(plan_->step.size()), links, barriers};
+}
+
 // ---------------------------------------------------------------------------------------------- running
 
 template <class T>
@@ -199,6 +217,7 @@ Context<T> Machine<T>::context(int member, int members) const {
     c.base[ARENA] = arena_.at;
     c.base[CURRENT] = persistent_[now_].at;
     c.base[NEXT] = persistent_[1 - now_].at;
+    c.base[TABLES] = tables_.at;
     c.integers = integers_.data();
     c.scratch = scratch_.at + member * plan_->scratch;
     c.member = member;

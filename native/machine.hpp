@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "blocks.hpp"
@@ -21,7 +22,7 @@ struct Source {
 
 struct Done {
     long steps = 0, samples = 0;
-    double loss = 0, objective = 0;
+    double loss = 0, objective = 0, idle = 0;
     long failed_step = -1;
     std::string failed;                          // the value that was not finite
     std::string bad_ids;
@@ -37,10 +38,16 @@ struct Epoch {
     std::map<std::string, long> extents;         // symbols other than the samples'
     std::string samples;                         // the symbol of the samples
     std::uint32_t key[2], epoch;                 // of the dropout draws
-    int loss, objective;                         // values
+    int loss, objective, idle = -1;              // values; idle: of pairs, how many had a loss of 0
     Done begun;                                  // to go on from: its sums are continued
     bool (*interrupted)(void*);
     void* asked;
+};
+
+struct Stretch {                                 // steps by a team of one size
+    int members;
+    long steps;
+    bool trial;                                  // to find out how fast that size is
 };
 
 template <class T>
@@ -62,6 +69,7 @@ class Machine {
     Done last;                                   // of the last epoch, also when an interrupt ended it
     long bytes() const;
     int members() const { return members_; }
+    std::tuple<long, long, long> step_shape() const;             // of a training step: nodes, links of their chains, barriers
 
   private:
     struct Buffer {                                              // 64-byte aligned, zeroed
@@ -78,13 +86,12 @@ class Machine {
     int threads_, members_ = 1;
     std::map<std::vector<long>, std::unique_ptr<Plan<T>>> plans_;
     Plan<T>* plan_ = nullptr;
-    Buffer arena_, persistent_[2], scratch_;
+    Buffer arena_, persistent_[2], tables_, scratch_;
     std::vector<std::int64_t> integers_;
     int now_ = 0;                                                // which of the two holds the current parameters
     int bad_ids_ = -1;
     double together_ = 0, alone_ = 0;                            // seconds a step, as last measured
     long since_trial_ = 0;
-    bool tried_together_ = false;
 
     std::vector<long> lengths(const std::map<std::string, long>& extents) const;
     void choose(std::vector<long> lengths, int members = 0);     // 0: as many as are worth it
@@ -95,9 +102,26 @@ class Machine {
     void gather_one(const Value& value, const Layout& l, const Source& s, const std::int64_t* rows, long low, long high);
     void draw(const Epoch& e, const std::int64_t* rows, long low, long high);
     void train(const Epoch& e, Done& done, int member, int members, long first, long behind, Barrier& barrier, struct Shared& shared);
-    void stretch(const Epoch& e, Done& done, int wanted, long first, long behind, struct Shared& shared);
+    void stretch(const Epoch& e, Done& done, int wanted, long first, long behind, bool trial, struct Shared& shared);
+    Stretch next_stretch(int team);
+    void put(int member, int members);                           // the new rows into their tables
+    T* space(Space s) const;
     const T* place(const Layout& l) const;
 };
+
+// does the id name an entry? −1 may stand for none; anything else outside the index is remembered as wrong
+template <class T>
+inline bool good_id(const Node<T>& n, std::int64_t id, Context<T>& c) {
+    if (id >= 0 && id < n.domain.extent[n.looked]) return true;
+    if (id == -1 && n.holes) return false;
+    c.bad_ids = n.b.value;
+    return false;
+}
+
+template <class T>
+void run_gather(const Node<T>& n, Context<T>& c);
+template <class T>
+void run_collect(const Node<T>& n, Context<T>& c);
 
 template <class T>
 void run_node(const Node<T>& n, Context<T>& c);

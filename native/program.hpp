@@ -16,7 +16,7 @@ struct Index {
 struct Value {
     std::string name, storage, pad;              // pad: "", "before" or "behind", the side with one more slot in time
     std::vector<int> axes;                       // positions of indices
-    bool integer = false;
+    bool integer = false, holes = false;         // holes: −1 stands for no entry
 };
 
 struct Operand {
@@ -47,6 +47,11 @@ struct Instruction {
     std::vector<Operand> start;                  // what a sum goes on from; empty: 0
 };
 
+struct RowsOf {                                  // a table's rows that a step replaces, at the places of the ids
+    int fresh, table;
+    Operand ids;
+};
+
 struct Dropout {                                 // a noise that the engine draws
     int value;
     long layer;
@@ -61,6 +66,7 @@ struct Program {
     std::vector<std::pair<int, int>> gradients;  // (parameter, its gradient)
     std::vector<int> finite;                     // values that must be finite
     std::vector<Dropout> dropouts;
+    std::vector<RowsOf> rows;                    // put after the step was found finite
 
     int value(const std::string& name) const {
         for (std::size_t k = 0; k < values.size(); k++)

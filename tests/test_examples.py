@@ -127,6 +127,26 @@ def test_d0_a_linear_classifier_fails_and_the_network_does_not():
     assert found["network loss"] < 0.01
 
 
+def test_d2_a_window_with_an_entity_scores_above_one_without():
+    found = example("d2_named_entities").main()
+    assert (found["inputs"], found["loss"]) == (20, "pairwise_margin")
+    assert found["network"].endswith("| 8 sigmoid | score: 1 nobias")
+    assert found["ordered"] > 0.95
+    assert found["idle"][0] < found["idle"][1] < found["idle"][2] == 1
+    assert max(found["scores"], key=found["scores"].get) == "Paris" and found["scores"]["Paris"] > found["threshold"]
+    assert sum(share for *_, share in found["shares"]) == pytest.approx(1)
+
+
+def test_d2_windows_of_words_score_places():
+    found = example("d2_windows").main()
+    assert found["shapes"] == {"E1": (28, 4), "W2": (20, 8), "b2": (8,), "W3": (8, 1)}
+    assert 0 < found["loss"] and found["by_hand"] < 1e-15 and found["checked"] < 1e-6
+    assert found["idle"] == [0.0, 1.0] and found["ranked"] == 1.0
+    place = found["new"].pop("CAIRO")
+    assert place > 2 and max(found["new"].values()) < 0.5
+    assert set(found["moved"]) <= {"in", "to", "trains", "from", "met"}
+
+
 def test_d4_the_signal_is_shared_out_by_hand_as_derived():
     found = example("d4_error_sharing").main()
     assert np.allclose(found["delta"], found["derived_delta"], rtol=1e-14)

@@ -1,4 +1,5 @@
-"""The commands: backproof train, predict, evaluate, check, exercise, grade, trace, report, describe, init, export, derive. They read options, call `jobs` and print.
+"""The commands: backproof train, predict, evaluate, check, exercise, grade, trace, report, describe, init, export, doctor and
+derive. They read options, call `jobs` and print.
 
 Results go to stdout, everything else to stderr. Exit codes: 0; 2 usage; 65 data; 66 an input file; 70 engine; 73 an
 output that cannot be created; 74 a disk that fails or is full; 75 a folder that another run owns, try again later; 130
@@ -29,7 +30,8 @@ USAGE, DATA, NO_INPUT, INTERNAL, NO_OUTPUT, DISK, LATER, INTERRUPTED, CLOSED, TE
 NUMBERS = {**dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG), DISK), errno.EAGAIN: LATER}
 CODES = [(ModelFileError, DATA), (DataError, DATA), (DtypeError, DATA), (FileProblem, NO_INPUT),
          ((OptionError, SpecError, ExpressionError, ShapeError, RangeError), USAGE)]
-OPTIONS = "delimiter|encoding|compression|task|epochs|batch_size|learning_rate|patience|validation|test|seed|layers|optimizer|l2"
+OPTIONS = "delimiter|encoding|compression|task|epochs|batch_size|learning_rate|patience|validation|test|seed|layers|optimizer|l2" \
+          "|vectors|window|channels|scheme|dev"
 
 
 def exit_code(error):
@@ -185,7 +187,8 @@ def train(
                                         "iris, breast_cancer, wine, diabetes (./digits is a file)")] = None,
     target: Annotated[str, typer.Option(help="the column to predict; a built-in data set has its own")] = None,
     layers: Annotated[str, typer.Option(help="hidden layers, such as '64 relu | dropout 0.2 | 32 relu'; '' for none")] = "64 relu | 32 relu",
-    task: Annotated[str, typer.Option(help="auto, classification or regression")] = "auto",
+    task: Annotated[str, typer.Option(help="auto, classification, regression, or tag: entities in a CoNLL file, or in the "
+                                     "built-in text entities")] = "auto",
     epochs: Annotated[int, typer.Option(help="passes over the training rows, at most")] = 200,
     batch_size: Annotated[int, typer.Option(help="rows per update; by default about a hundredth of them, 32 to 128")] = None,
     learning_rate: Annotated[float, typer.Option(help="of the optimizer")] = 1e-3,
@@ -202,6 +205,12 @@ def train(
     cv: Annotated[int, typer.Option(help="measure by cross-validation in so many folds first; 0: not")] = 0,
     time_limit: Annotated[float, typer.Option(help="seconds of training after which the best weights so far are kept")] = None,
     peers: Annotated[bool, typer.Option("--peers/--no-peers", help="measure HistGradientBoosting beside the network")] = True,
+    vectors: Annotated[str, typer.Option(help="tag: word vectors to start from: GloVe or word2vec text, NPZ, safetensors")] = None,
+    freeze_vectors: Annotated[bool, typer.Option("--freeze-vectors", help="tag: leave the word vectors as they are given")] = False,
+    dev: Annotated[str, typer.Option(help="tag: a CoNLL file that decides when to stop; nothing of DATA is set aside then")] = None,
+    window: Annotated[int, typer.Option(help="tag: words in a window")] = 5,
+    channels: Annotated[str, typer.Option(help="tag: what is read of a word: word, form, shape, case, prefixN, suffixN")] = "word,case",
+    scheme: Annotated[str, typer.Option(help="tag: BIO or IOBES, what the network learns")] = "BIO",
     sequence_id: Annotated[str, typer.Option(help="the rows are steps of sequences: the column that names the sequence")] = None,
     time: Annotated[str, typer.Option(help="the column of a step's time; without it the order of the file is that of time")] = None,
     forecast: Annotated[int, typer.Option(help="the rows are a series: how many values of the target to foretell")] = None,
@@ -230,7 +239,8 @@ def train(
         from .runs import cross_validate, folds_table, read_run_file, resumable
         from .sequence_jobs import SequenceSettings, train_sequences, wants_sequences
 
-        _chosen("task", task, ("auto", "classification", "regression"))
+        if _chosen("task", task, ("auto", "classification", "regression", "tag")) == "tag":
+            return _train_words(talk, context, as_json)
         settings = Settings(layers, None if task == "auto" else task, epochs, batch_size, learning_rate, optimizer, l2, validation,
                             test, seed, patience or None)
         sequential = SequenceSettings(**{**vars(settings), "layers": layers if "layers" in _given(context) else None},
@@ -278,6 +288,35 @@ def train(
             raise typer.Exit(TERMINATED if _terminated else INTERRUPTED)
 
 
+def _train_words(talk, context, as_json):
+    """The command ``train --task tag``: what was typed replaces the defaults of `WordSettings`."""
+    from .word_jobs import WordSettings, train_words
+
+    options, given = context.params, _given(context)
+    refused = given & {"config", "resume", "cv", "time_limit", "target", "delimiter", "encoding", "compression", "peers"}
+    if refused:
+        raise OptionError(f"--{min(refused).replace('_', '-')} belongs to tables", fix="leave it out with --task tag")
+    if options["data"] is None:
+        raise OptionError("there is no data", fix="backproof train train.conll --task tag")
+    named = {name: options[name] for name in given & {f for f in WordSettings.__dataclass_fields__}}
+    if "channels" in named:
+        named["channels"] = tuple(name.strip() for name in named["channels"].split(","))
+    if "patience" in named:
+        named["patience"] = named["patience"] or None
+    if options["dev"] is not None and "test" not in named:
+        named["test"] = 0.0
+    settings = WordSettings(**named)
+    with talk.progress(settings.epochs) as progress:
+        outcome = train_words(options["data"], settings, dev=options["dev"], vectors=options["vectors"], out=options["out"],
+                              force=options["force"], say=talk.say, progress=progress)
+    summary = outcome.summary
+    talk.say("interrupted: the last complete step is kept" if summary["interrupted"] else _ending(summary))
+    print(json.dumps(summary, ensure_ascii=False) if as_json else outcome.table())
+    talk.say(f"saved {', '.join(_plain(path) for path in outcome.files)}")
+    if summary["interrupted"]:
+        raise typer.Exit(TERMINATED if _terminated else INTERRUPTED)
+
+
 def _given(context):
     """The options that were typed, not left at their defaults."""
     return {name for name in context.params if context.get_parameter_source(name).name == "COMMANDLINE"}
@@ -297,14 +336,24 @@ def predict(
     probabilities: Annotated[bool, typer.Option("--probabilities", help="a column with the probability of each class")] = False,
     for_spreadsheet: Annotated[bool, typer.Option("--for-spreadsheet", help="a ' before CSV texts that a spreadsheet would run as "
                                                   "formulas: those that begin with = + - @, a tab or a return")] = False,
+    form: Annotated[str, typer.Option("--input", help="of a tagger: conll, text or auto: text where it is a .txt")] = "auto",
     force: Force = False,
     delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",
     quiet: Quiet = False, debug: Debug = False,
 ):
-    """Predict for the rows of a table with the columns of training, in any order; others are ignored."""
+    """Predict for the rows of a table with the columns of training, in any order; others are ignored.
+
+    A tagger of words tags CoNLL files and raw text.
+    """
     talk = Talk(quiet)
     with _answering(debug, talk):
         from .predictions import predict_table
+        from .word_models import predict_words, reads_words
+
+        if reads_words(model):
+            _chosen("input", form, ("auto", "conll", "text"))
+            count = predict_words(model, data, out=out, probabilities=probabilities, form=form, force=force)
+            return talk.say(f"{count:,} sentence{'' if count == 1 else 's'} tagged" + ("" if out == "-" else f" in {_plain(out)}"))
         from .sequence_models import holds_sequences, predict_sequences
 
         of = predict_sequences if holds_sequences(model) else predict_table
@@ -323,9 +372,15 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="print the measures as JSON")] = False,
     debug: Debug = False,
 ):
-    """Measure a saved model on a table that has the target."""
+    """Measure a saved model on a table that has the target; a tagger on a CoNLL file, by type."""
     talk = Talk(quiet)
     with _answering(debug, talk):
+        from . import word_models
+
+        if word_models.reads_words(model):
+            found = word_models.evaluate_words(model, data)
+            table = "\n".join(_plain(line) for line in word_models.evaluation_text(found).split("\n"))
+            return print(json.dumps(found, ensure_ascii=False) if as_json else table)
         from .runs import evaluate, evaluation_text
 
         from .sequence_models import evaluate_sequences, holds_sequences
@@ -338,7 +393,9 @@ def evaluate(
 @app.command()
 def trace(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="model.safetensors of a training run")],
-    data: Data,
+    data: Annotated[str, typer.Argument(metavar="[DATA]", help="the table; none for a tagger, which is given --sentence")] = None,
+    sentence: Annotated[str, typer.Option(help='of a tagger: the sentence to show, "Museums in Paris are amazing"')] = None,
+    tags: Annotated[str, typer.Option(help="of a tagger: the true tags of its words, with spaces between")] = None,
     row: Annotated[list[int], typer.Option(help="a row, from 0 as in predictions.csv; may be repeated; none: the first eight")] = (),
     out: Annotated[str, typer.Option(help="the page to write")] = "trace.html",
     language: Annotated[str, typer.Option(help="en or zh")] = "en",
@@ -353,6 +410,16 @@ def trace(
         from .sequence_models import holds_sequences, trace_sequences
 
         _chosen("language", language, ("en", "zh"))
+        from .word_models import reads_words, trace_sentence
+
+        words = reads_words(model)
+        if words and (sentence is None or data is not None or row):
+            raise OptionError("a tagger is traced on one sentence", fix='--sentence "Museums in Paris are amazing"')
+        if not words and (sentence is not None or tags is not None or data is None):
+            raise OptionError("this model reads tables, not sentences", fix="backproof trace model.safetensors DATA")
+        if words:
+            made = trace_sentence(model, sentence, tags=tags, out=out, language=language, force=force)
+            return talk.say(f"{len(made.tokens)} words traced in {_plain(out)}")
         of = trace_sequences if holds_sequences(model) else trace_table
         made = of(model, data, rows=row, out=out, language=language, force=force, reading=_reading(delimiter, encoding, compression),
                   say=lambda text: talk.say(f"note: {text}"))
@@ -520,6 +587,21 @@ def export(
         with output():
             said = export_model(model, out)
         print(_plain(said), file=sys.stderr)
+
+
+@app.command()
+def doctor(
+    threads: Annotated[int, typer.Option(help="what this number of threads would come to")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print it as JSON")] = False,
+    debug: Debug = False,
+):
+    """Say which engine runs here, with which instruction set and how many threads. Exit code 70: none can be loaded."""
+    with _answering(debug):
+        from .doctor import examine, sentences
+
+        found = examine(threads)
+        print(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(sentences(found)))
+        raise typer.Exit(INTERNAL if found["problems"] else 0)
 
 
 @app.command()

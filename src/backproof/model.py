@@ -5,24 +5,31 @@ Gives   predictions, losses, gradients by parameter name, error signals per samp
 """
 
 import json
+from dataclasses import replace
+from functools import wraps
+from threading import Lock
 from types import MappingProxyType
+from zlib import crc32
 
 import numpy as np
 
+from .calculus import SAMPLE, equal, total
 from .data.arrays import feature_names
-from .data.door import Feeds, feeds
+from .data.corruption import Corruption
+from .data.door import Feeds, corruption, feeds
 from .data.sequences import unpad
 from .engines import choose, reference
 from .engines.generator import initial_values
 from .engines.reference import storage_order
-from .errors import DataError, DtypeError, ModelFileError, NonFiniteError, OptionError, ShapeError
+from .engines.threads import checked
+from .errors import DataError, DtypeError, EngineError, ModelFileError, NonFiniteError, OptionError, ShapeError
 from .lower import lower
 from .network import Network
 from .train import OPTIMIZERS, History, Options, train
 from .train.files import load_tensors, save_tensors
 from .train.lbfgs import Trail, minimise
 from .train.checkpoints import identity
-from .train.forms import run_of, session_of, truncated_gradients
+from .train.forms import predicted, run_of, session_of, truncated_gradients
 from .train.links import Links
 from .train.loop import Progress, check_number, new_progress
 from .train.optimizers import Optimizer, update_equations
@@ -34,6 +41,20 @@ __all__ = ["Model"]
 FORMAT = "backproof-model/1"
 CHUNK = 4096                    # samples that are predicted at once: memory stays bounded
 MEAN_OF = 16_384                # samples whose loss is taken at once; a loss over more is the mean over such parts
+
+
+def _one_at_a_time(method):
+    """Two fits of one model at once would mix their parameters: the second is refused, and so is one from within a callback."""
+    @wraps(method)
+    def alone(self, *args, **kwargs):
+        if not self._alone.acquire(blocking=False):
+            raise EngineError("this model is training already", fix="wait for the other fit, or give every thread a model of its own: "
+                              "network.build(seed=…)", state="the other fit goes on")
+        try:
+            return method(self, *args, **kwargs)
+        finally:
+            self._alone.release()
+    return alone
 
 
 class Model:
@@ -51,8 +72,9 @@ class Model:
     (2, 3)
     """
 
-    def __init__(self, network, *, seed=0, engine=None, dtype="float32", threads=None, parameters=None):
-        self.network, self.seed, self.threads = network, _seed(seed), threads
+    def __init__(self, network, *, seed=0, engine=None, dtype="float32", threads=None, parameters=None, initial=None):
+        self.network, self.seed, self.threads = network, _seed(seed), checked(threads)
+        self._alone = Lock()                # held while it trains
         try:
             self.dtype = np.dtype(dtype)
         except TypeError:
@@ -67,7 +89,10 @@ class Model:
         self._programs, self._training = {}, None
         self._arrays = {}
         if parameters is None:
-            parameters = {p.name: initial_values(p.initial, p.shape, self.seed, k) for k, p in enumerate(network.parameters)}
+            initial = dict(initial or {})
+            drawn = {p.name: initial_values(p.initial, p.shape, self.seed, k)
+                     for k, p in enumerate(network.parameters) if p.name not in initial}
+            parameters = {**drawn, **initial}
         self.set_parameters(**parameters)
 
     # ------------------------------------------------------------------------------------------ parameters
@@ -122,11 +147,13 @@ class Model:
         return self._programs[key]
 
     def _run(self, program, feeds):
-        return self.engine.Run(program, {**self._arrays, **feeds}, self.dtype)
+        return self.engine.Run(program, {**self._arrays, **feeds}, self.dtype, self.threads)
 
     # ------------------------------------------------------------------------------------------ data at the door
 
     def _feeds(self, X, y=None, sample_weight=None):
+        if isinstance(X, Corruption):
+            X = corruption(self.network, self.dtype, X).pairs(self.seed)
         return feeds(self.network, self.dtype, X, y, sample_weight, self.feature_names)
 
     @staticmethod
@@ -145,9 +172,10 @@ class Model:
         program = self.program("prediction", **fed.how)
         parts = []
         for start in range(0, fed.n, CHUNK):
-            chunk = {name: array[start:start + CHUNK] for name, array in fed.arrays.items()}
-            run = self._run(program, self._store(program, chunk))
-            part = _sample_first(program.outputs["prediction"].labels, run.outputs()["prediction"])
+            chunk = replace(fed, arrays={name: array[start:start + CHUNK] for name, array in fed.arrays.items()},
+                            n=min(CHUNK, fed.n - start))
+            run, values = predicted(self, program, chunk)
+            part = _sample_first(program.outputs["prediction"].labels, values)
             if not np.isfinite(part).all():
                 raise self._not_finite(run, "prediction", start)
             parts.append(part)
@@ -179,19 +207,12 @@ class Model:
         program, total = self.program(name, **fed.how), 0.0
         for start in range(0, fed.n, MEAN_OF):
             part = Feeds(fed.how, {key: array[start:start + MEAN_OF] for key, array in fed.arrays.items()}, min(MEAN_OF, fed.n - start))
-            run = run_of(self if parameters is None else self._with(parameters), program, part)
+            run = run_of(self, program, part, parameters=parameters)
             value = float(run.outputs()[name])
             if fed.n <= MEAN_OF or not np.isfinite(value):
                 return value, run, start
             total += value * min(MEAN_OF, fed.n - start)
         return total / fed.n, run, start
-
-    def _with(self, parameters):
-        """The same model with other parameters; its programs are shared."""
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        other._arrays = dict(parameters)
-        return other
 
     def gradients(self, X, y, sample_weight=None):
         """∂J/∂θ by parameter name, J the objective; dropout off."""
@@ -312,13 +333,14 @@ class Model:
 
     # ------------------------------------------------------------------------------------------ training
 
-    def fit(self, X, y, *, epochs=10, batch_size=64, optimizer="adam", learning_rate=1e-3, validation=None, sample_weight=None,
+    def fit(self, X, y=None, *, epochs=10, batch_size=64, optimizer="adam", learning_rate=1e-3, validation=None, sample_weight=None,
             schedule="constant", warm_up=0, patience=None, improvement=0.0, shuffle=True, clip_norm=None, clip_value=None,
             decay_biases=False, truncation_length=None, continue_probability=None, stateful=False, truncation_lag=None,
-            memory_budget=BUDGET, bucketing=False, callbacks=(), continued=False, checkpoints=None):
+            memory_budget=BUDGET, bucketing=False, callbacks=(), continued=False, checkpoints=None, lazy=True):
         """Train on (X, y) and return the model; ``history`` holds the record.
 
-        Parameters  optimizer      name, or an Optimizer with options: OPTIMIZERS["adam"](beta1=0.8); "lbfgs" for full batches
+        Parameters  X              samples, or for a pairwise loss pairs (n, 2, …), or a Corruption that draws them anew each epoch
+                    optimizer      name, or an Optimizer with options: OPTIMIZERS["adam"](beta1=0.8); "lbfgs" for full batches
                     validation     (Xv, yv): its loss is recorded, and with ``patience`` the best epoch's weights are kept
                     schedule       constant, step, cosine, one_cycle, inverse_scaling, plateau, or f(step, total)
                     truncation_length     the adjoint is cut every so many steps (recurrent networks); None: full
@@ -331,6 +353,8 @@ class Model:
                     bucketing      minibatches of sequences of near lengths, cut to their longest: other minibatches, same epoch
                     continued      go on with the optimizer's state and the count of epochs of the last fit
                     checkpoints    a Checkpoints folder that is written while training; what it holds is continued
+                    lazy           a step updates the rows of tables of vectors that it looks up; all others keep value and
+                                   optimizer state, and count in the objective of no step. False: every row in every step
                     callbacks      functions(record), called after every epoch: a true result ends the run; or Recorder, Health
         Raises      NonFiniteError in the step where something is not finite (that step is not applied); OptionError,
                     DataError before anything is computed. KeyboardInterrupt leaves the last complete step.
@@ -350,26 +374,38 @@ class Model:
         links = Links.of(self.network, truncation_length, continue_probability, fed, self.seed, stateful, truncation_lag)
         validate = self._validation(validation)
         rows = np.flatnonzero(fed.arrays["w"] > 0) if "w" in fed.arrays else fed.rows
+        sampled, about = None, (truncation_length, continue_probability)
+        if isinstance(X, Corruption):
+            drawn = corruption(self.network, self.dtype, X)
+            name, = (name for name in fed.arrays if name in ("x", "ids"))
+            sampled = lambda epoch: {name: drawn.pairs(self.seed, epoch)}                                       # noqa: E731
+            about = (*about, crc32(np.ascontiguousarray(drawn.corrupt)))
         if optimizer == "lbfgs":
+            if sampled:
+                raise OptionError("lbfgs needs the same objective at every call, and a Corruption draws pairs anew",
+                                  fix=f"fit(X.pairs(seed={self.seed})), or optimizer='adam'")
             if links.how or links.length is not None:
                 raise OptionError("lbfgs needs the gradient of its objective, and a truncated one is not",
                                   fix="optimizer='adam', or full gradients")
             return self._fit_lbfgs(fed, options, validate, callbacks, continued, checkpoints)
+        about = about if lazy else (*about, "whole tables")
         if "w" in fed.arrays:
             fed.arrays["w"] = (fed.arrays["w"] * (len(rows) / fed.n)).astype(self.dtype)     # mean 1 over the rows that are there
         return self.train(fed, _optimizer(optimizer), options, rows=rows, validate=validate, callbacks=callbacks, links=links,
-                          about=(truncation_length, continue_probability, *links.about(memory_budget)), memory_budget=memory_budget,
-                          continued=continued, decay_biases=decay_biases, checkpoints=checkpoints)
+                          about=(*about, *links.about(memory_budget)), memory_budget=memory_budget,
+                          continued=continued, decay_biases=decay_biases, checkpoints=checkpoints, sampled=sampled, lazy=lazy)
 
+    @_one_at_a_time
     def train(self, fed, optimizer, options, *, rows=None, validate=None, callbacks=(), continued=False, decay_biases=False,
-              links=None, about=(), stopping=None, more_scalars=None, checkpoints=None, memory_budget=BUDGET):
+              links=None, about=(), stopping=None, more_scalars=None, checkpoints=None, memory_budget=BUDGET,
+              sampled=None, lazy=True):
         """Train on arrays that are checked already: ``fit`` is its door, and the estimators have doors of their own.
 
         Parameters  fed          .arrays {input: array, sample-first}, .how (options of ``Network.system``), .n
                     checkpoints  a Checkpoints folder: a run that it holds is continued, bit for bit
         """
         links = Links({}) if links is None else links
-        make, program = session_of(self, links, fed, optimizer, options, decay_biases, memory_budget)
+        make, program = session_of(self, links, fed, optimizer, options, decay_biases, memory_budget, lazy)
         signature = optimizer.name, tuple(sorted(optimizer.options.items()))
         state, start = {name: np.zeros([i.extent for i in v.axes], self.dtype) for name, v in program.state.items()}, (0, 0)
         progress = None
@@ -396,7 +432,7 @@ class Model:
             train(session, fed.arrays, fed.n, optimizer, options, seed=self.seed, history=self.history, validate=validate,
                   callbacks=callbacks, layer_of=self._layer_of(), rows=rows, links=links.draw,
                   stopping=stopping, more_scalars=more_scalars, checkpoints=checkpoints, progress=progress,
-                  updates=links.updates(fed) if links.stateful else None)
+                  updates=links.updates(fed) if links.stateful else None, sampled=sampled)
         except KeyboardInterrupt:
             if checkpoints is not None:
                 checkpoints.last_words(progress, session, self.history, stopping)
@@ -414,18 +450,24 @@ class Model:
         fed = self._feeds(*validation)
         return lambda parameters: self._mean("L", fed, parameters)[0]
 
-    def _step_program(self, how, optimizer, clip_norm, clip_value, decay_biases, outputs=("L", "J")):
+    def _step_program(self, how, optimizer, clip_norm, clip_value, decay_biases, lazy=True, outputs=("L", "J")):
         key = ("step", tuple(sorted(how.items())), optimizer.rule, tuple(sorted(optimizer.options.items())), clip_norm, clip_value,
-               decay_biases, outputs)
+               decay_biases, lazy, outputs)
         if key not in self._programs:
             sweep = self.network.gradient_system(training=True, **how)
-            gradients = {p.name: sweep.adjoints[p.name] for p in self.network.parameters}
+            gradients = {p.name: sweep.adjoints[p.name] for p in self.network.parameters if not p.frozen}
+            if not gradients:
+                raise OptionError("every layer is frozen, so there is nothing to learn", fix="leave frozen out of one of them")
             system, replaces = update_equations(sweep.system, gradients, self.network.parameters, optimizer,
-                                                clip_norm=clip_norm, clip_value=clip_value, decay_biases=decay_biases)
-            self._programs[key] = lower(system, list(outputs), updates=replaces, gradients=gradients,
-                                        kernels=self.engine.kernels)
+                                                clip_norm=clip_norm, clip_value=clip_value, decay_biases=decay_biases, lazy=lazy)
+            outputs = list(outputs)
+            if self.network.pairs:
+                system.define("idle", total(equal(system.ref("E"), 0), over=SAMPLE), role="measure")
+                outputs.append("idle")
+            self._programs[key] = lower(system, outputs, updates=replaces, gradients=gradients, kernels=self.engine.kernels)
         return self._programs[key]
 
+    @_one_at_a_time
     def _fit_lbfgs(self, fed, options, validate, callbacks, continued, checkpoints=None, **limits):
         if self.network.noises:
             raise OptionError("lbfgs needs the same objective at every call, and this network has dropout",
@@ -434,10 +476,12 @@ class Model:
         stored = self._store(program, fed.arrays)
 
         def objective(parameters):
-            run = self.engine.Run(program, {**stored, **parameters}, self.dtype)
+            run = self.engine.Run(program, {**stored, **parameters}, self.dtype, self.threads)
             return float(run.outputs()["J"]), run.gradients()
         self.history = self.history if continued else History()
-        trail, stopping, start = Trail(checkpoints is not None), Patience(), dict(self._arrays)
+        fixed = {p.name: self._arrays[p.name] for p in self.network.parameters if p.frozen}
+        trail, stopping = Trail(checkpoints is not None), Patience()
+        start = {name: array for name, array in self._arrays.items() if name not in fixed}
         progress = Progress(end=options.epochs, total=options.epochs)
         if checkpoints is not None:
             first = np.concatenate([np.ravel(array) for array in start.values()])
@@ -453,7 +497,7 @@ class Model:
             if checkpoints is not None:
                 (checkpoints.last_words if last_words else checkpoints.look)(progress, trail, self.history, stopping)
         try:
-            minimise(objective, start, iterations=options.epochs, history=self.history, validate=validate, callbacks=callbacks,
+            minimise(objective, start, fixed=fixed, iterations=options.epochs, history=self.history, validate=validate, callbacks=callbacks,
                      trail=trail, look=look, **limits)
         except KeyboardInterrupt:
             if trail.values:

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from json import dumps
 
 from .calculus import SAMPLE
-from .derive import sweep
+from .derive import one_link, sweep
 from .errors import BackproofError, ModelFileError, OptionError, ShapeError, SpecError
 from .networks import described, spec
 from .networks.initial import policy, policy_text
@@ -77,7 +77,8 @@ class Network:
 
     # ------------------------------------------------------------------------------------------------ what it is
 
-    vocabulary = property(lambda self: getattr(self.layers[0], "vocabulary", None), doc="Ids lie below it.")
+    vocabulary = property(lambda self: getattr(self.layers[0], "vocabulary", None), doc="Ids lie below it; of channels one per id.")
+    padding = property(lambda self: getattr(self.layers[0], "padding", False), doc="Does the id −1 stand for no word?")
     window = property(lambda self: getattr(self.layers[0], "size", None), doc="Ids per sample of a window, or None.")
     sequence = property(lambda self: any(layer.steps for layer in self.layers), doc="Does it read sequences (n, t, i)?")
     bidirectional = property(lambda self: any(layer.kind == "bi" for layer in self.layers),
@@ -147,10 +148,13 @@ class Network:
             self._sweeps[key] = sweep(system, begin, wrt, mean_over=SAMPLE)
         return self._sweeps[key]
 
-    def build(self, *, seed=0, engine=None, dtype="float32", threads=None):
-        """A Model: this network with initial values drawn from the seed, on an engine (None: the default)."""
+    def build(self, *, seed=0, engine=None, dtype="float32", threads=None, initial=None):
+        """A Model: this network with initial values drawn from the seed, on an engine (None: the default).
+
+        ``initial`` gives some of them, {parameter: array}, such as word vectors: {"E1": vectors}.
+        """
         from .model import Model                # numbers begin here: describing and deriving load no NumPy
-        return Model(self, seed=seed, engine=engine, dtype=dtype, threads=threads)
+        return Model(self, seed=seed, engine=engine, dtype=dtype, threads=threads, initial=initial)
 
     def derive(self, of=None, wrt=None, **how):
         """The equations of the gradients, named and in order: a Derivation, which prints itself.
@@ -175,6 +179,26 @@ class Network:
         system = system.restricted([of])
         wrt = wrt or [p.name for p in self.parameters if p.name in system.variables]
         return Derivation.of(system, {of: 1}, wrt, network=self, symbol=symbol)
+
+    def derive_link(self, layer=None, **how):
+        """The Jacobian of one step of a recurrent layer, transposed and applied to a signal v, with its link factor: a Derivation.
+
+        The loss of step s reaches step s − k through the product of these over the steps between. Two halves of a bidirectional
+        layer have a link each.
+
+        Parameters  layer  its label, the first recurrent layer unless given; how: options of ``system``
+
+        >>> print(Network("2 | rnn 3 | 1").derive_link().to_text(form="matrix").splitlines()[-1].split("   ")[0])
+         (4)  ∂s[n]/∂h1.before[t,n] = ξ[t] U1ᵀ δ1[t,n]
+        """
+        from .derivation import Derivation
+        system = self.system(**{"truncated": True, **how})
+        layers = dict.fromkeys(system[state].layer for state in self.states)
+        layer = next(iter(layers)) if layer is None else layer
+        if layer not in layers:
+            raise OptionError(f"there is no recurrent layer {layer!r}", fix=f"one of {', '.join(layers)}")
+        part, seeds_, before = one_link(system, [state for state in self.states if system[state].layer == layer])
+        return Derivation.of(part, seeds_, before, network=self, symbol="s")
 
     # ------------------------------------------------------------------------------------------------ as text and data
 

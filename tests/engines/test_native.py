@@ -143,6 +143,33 @@ def test_the_core_binds_by_name_what_the_tables_name():
     assert all(f'"{name}"' in source for name in INSTRUCTIONS)
 
 
+# ------------------------------------------------------------------------------------------------------ the shape of a step
+
+@pytest.fixture
+def shape_of(teams, monkeypatch):
+    """(nodes, links, barriers) of a training step by a team of two."""
+    def shape(spec, optimizer="sgd", **options):
+        machines = []
+        for dtype, kind in native._MACHINES.items():
+            monkeypatch.setitem(native._MACHINES, dtype, lambda *given, kind=kind: machines.append(kind(*given)) or machines[-1])
+        X, y = table(n=64)
+        Network(spec, loss="squared_error").build(seed=0, threads=2).fit(X, y[:, None], epochs=1, batch_size=64, optimizer=optimizer,
+                                                                          learning_rate=1e-3, **options)
+        return machines[-1].step_shape()
+    return shape
+
+
+def test_a_step_has_one_barrier_at_any_depth_beside_the_one_at_its_end(shape_of):
+    assert [shape_of("20 | " + "32 tanh | " * depth + "1")[2] for depth in (0, 1, 2, 6)] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("optimizer, updates", [("sgd", 1), ("momentum", 2), ("adam", 3)])
+def test_the_update_goes_on_from_the_block_of_the_gradient(shape_of, optimizer, updates):
+    """Of W1 and b1, W2 and b2: every map of the update is a link, as is W2's turned twin and, of a bias, the factor 1/N."""
+    nodes, links, _ = shape_of("20 | 32 tanh | 1", optimizer=optimizer)
+    assert links >= 4 * updates + 1 and shape_of("20 | 32 tanh | 1", optimizer=optimizer, clip_norm=1.0)[1] < links
+
+
 # ------------------------------------------------------------------------------------------------------ the same bits
 
 def bits(model):
@@ -282,37 +309,6 @@ def test_ctrl_c_leaves_the_last_complete_step():
         model.fit(X, y, epochs=10**6, batch_size=32)
     timer.join()
     assert all(np.isfinite(v).all() for v in model.parameters.values())
-
-
-def child(queue):
-    _native.set_worth_a_thread(0)
-    X, y = table(n=64)
-    queue.put(bits(trained("native", "20 | 9 tanh | 3 softmax", X, y, threads=2)))
-
-
-@pytest.mark.parametrize("start", ["fork", "forkserver", "spawn"])
-@pytest.mark.filterwarnings("ignore:This process")
-def test_a_child_process_trains_with_the_same_bits(start, teams, monkeypatch):
-    monkeypatch.syspath_prepend(str(pathlib.Path(__file__).parents[1]))
-    X, y = table(n=64)
-    here = bits(trained("native", "20 | 9 tanh | 3 softmax", X, y, threads=2))
-    script = f"""
-        import multiprocessing, sys
-        sys.path[:0] = {[str(pathlib.Path(__file__).parents[1]), str(pathlib.Path(__file__).parent)]!r}
-        import test_native as t
-        if __name__ == "__main__":
-            t._native.set_worth_a_thread(0)
-            X, y = t.table(n=64)
-            here = t.bits(t.trained("native", "20 | 9 tanh | 3 softmax", X, y, threads=2))
-            context = multiprocessing.get_context({start!r})
-            queue = context.Queue()
-            process = context.Process(target=t.child, args=(queue,))
-            process.start()
-            assert queue.get(timeout=60) == here
-            process.join(60)
-            print(here.hex()[:16])
-    """
-    assert in_python(script).strip() == here.hex()[:16]
 
 
 def test_threads_train_side_by_side(teams):

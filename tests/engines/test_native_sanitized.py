@@ -1,8 +1,10 @@
-"""The C++ core under sanitizers, compiled by g++ alone: no Python, no binding."""
+"""The C++ core under sanitizers: compiled by g++ alone, without Python; and the whole extension, under the native tests."""
 
+import os
 import pathlib
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -11,11 +13,11 @@ from backproof.train import OPTIMIZERS
 
 native = pytest.importorskip("backproof.engines.native")
 NATIVE = pathlib.Path(__file__).parents[2] / "native"
-SOURCES = ["dispatch", "bind", "resolve", "run", "machine", "epoch", "pool"]
+SOURCES = ["dispatch", "bind", "resolve", "step", "run", "machine", "epoch", "pool", "rows"]
 NETWORKS = [("7 | 19 relu | 5 tanh | 2 softmax", "cross_entropy", "adam", {"l2": 1e-3}),
             ("3 | lstm 5 | dropout 0.2 | last | 2 softmax", "cross_entropy", "momentum", {}),
             ("3 | bi gru 4 | mean | 1", "squared_error", "sgd", {}),
-            ("window 3 vocabulary=2 embedding 5 | 4 sigmoid | 2 softmax", "cross_entropy", "nesterov", {}),
+            ("window 3 vocabulary=2 embedding 37 | 4 sigmoid | 2 softmax", "cross_entropy", "nesterov", {}),
             ("4 | layer_norm | 17 gelu | 3", "huber", "rmsprop", {})]
 
 
@@ -81,3 +83,38 @@ def test_no_address_or_undefined_behaviour_error(tmp_path, monkeypatch):
 @pytest.mark.long
 def test_no_data_race(tmp_path, monkeypatch):
     clean(tmp_path, monkeypatch, "thread")
+
+
+# The native tests in an interpreter that has the sanitizers' library loaded first, past an editable installation.
+SUITE = """
+import sys
+sys.meta_path[:] = [f for f in sys.meta_path if "editable" not in type(f).__module__]
+sys.path[:0] = [{folder!r}, {tests!r}]
+import backproof.engines._native as core
+assert core.__file__.startswith({folder!r}), core.__file__
+import pytest
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-m", "not long", "--deselect", {memory!r}, *{files!r}]))
+"""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_the_native_tests_are_clean_under_address_and_undefined_behaviour_sanitizers(tmp_path):
+    """Without the tests of memory that grows or ends: the sanitizers keep what is freed, and take terabytes of addresses."""
+    pytest.importorskip("scikit_build_core")
+    if shutil.which("g++") is None or sys.platform != "linux":
+        pytest.skip("needs g++ on Linux")
+    folder, tests = tmp_path / "sanitized", pathlib.Path(__file__).parents[1]
+    how = ["--quiet", "--no-deps", "--no-build-isolation", "-C", "cmake.define.BP_SANITIZE=address,undefined"]
+    done = subprocess.run([sys.executable, "-m", "pip", "install", *how, "--target", folder, NATIVE.parent], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    library = subprocess.run(["g++", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True).stdout.strip()
+    here = tests / "engines" / "test_native.py"
+    script = SUITE.format(folder=str(folder), tests=str(tests), memory=f"{here}::test_memory_does_not_grow_over_fits",
+                          files=[str(here), str(here.with_name("test_native_words.py"))])
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=3000, cwd=tests.parent, env={
+        **os.environ, "LD_PRELOAD": library, "ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1",
+        "PYTHONMALLOC": "malloc"})
+    said = done.stdout + done.stderr
+    assert "AddressSanitizer" not in said and "runtime error:" not in said, said[-6000:]
+    assert done.returncode == 0 and " passed" in done.stdout, said[-6000:]

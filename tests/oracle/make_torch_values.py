@@ -268,6 +268,36 @@ def trajectory(name, weights_alone=False):
     return stored
 
 
+def table(sparse):
+    """30 steps of windows of 3 ids through a table of 12 vectors: SparseAdam or SGD on the table, Adam or SGD on the rest.
+
+    SparseAdam leaves its epsilon outside the correction of the average, where Adam has it inside; 1e-30 makes them one.
+    """
+    rng = np.random.default_rng(950)
+    E, W2, b2, W3, b3 = (torch.tensor(rng.normal(0, spread, shape), requires_grad=True) for spread, shape in
+                         ((0.5, (12, 4)), (0.4, (12, 5)), (0.3, 5), (0.5, (5, 3)), (0.3, 3)))
+    ids, y = torch.tensor(rng.integers(0, 9, (13, 3))), torch.tensor(rng.integers(0, 3, 13))       # rows 9 … 11 are never met
+    stored = {"spec": "window 3 vocabulary=12 embedding 4 | 5 tanh | 3 softmax", "loss": "cross_entropy",
+              "optimizer": "SparseAdam" if sparse else "SGD", "option.lr": 0.02, "ids": ids, "targets": y}
+    named = {"E1": E, "W2": W2, "b2": b2, "W3": W3, "b3": b3}
+    stored.update({f"start.{name}": value.clone() for name, value in named.items()})
+    rest = [W2, b2, W3, b3]
+    made = [torch.optim.SparseAdam([E], lr=0.02, eps=1e-30), torch.optim.Adam(rest, lr=0.02, eps=1e-30)] if sparse else \
+        [torch.optim.SGD([E, *rest], lr=0.02)]
+    losses = []
+    for step in range(30):
+        rows = [range(0, 5), range(5, 10), range(10, 13)][step % 3]
+        for optimizer in made:
+            optimizer.zero_grad()
+        x = F.embedding(ids[list(rows)], E, sparse=True).reshape(len(rows), -1)
+        loss = F.cross_entropy(torch.tanh(x @ W2 + b2) @ W3 + b3, y[list(rows)])
+        loss.backward()
+        for optimizer in made:
+            optimizer.step()
+        losses.append(loss.item())
+    return {**stored, "losses": np.array(losses), **{f"end.{name}": value for name, value in named.items()}}
+
+
 def write(name, stored):
     arrays = {key: value.detach().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
               for key, value in stored.items()}
@@ -288,3 +318,5 @@ if __name__ == "__main__":
         write(f"optimizer_{name}", trajectory(name))
     for name in WEIGHTS_ALONE:
         write(f"optimizer_{name}", trajectory(name, weights_alone=True))
+    for name, sparse in {"sparse_adam": True, "sgd": False}.items():
+        write(f"rows_{name}", table(sparse))

@@ -10,6 +10,7 @@ from backproof.engines import choose, reference
 from backproof.lower.segments import segmented
 from backproof.network import Network
 from backproof.oracles import assert_agree
+from backproof.train.forms import predicted, run_of
 from backproof.train.links import regular
 from backproof.train.segments import Segments, Session, footprint, segment_length
 
@@ -129,13 +130,32 @@ def test_a_memory_budget_changes_no_bit_of_training(spec):
     assert free.history["loss"] == tight.history["loss"]
 
 
+@pytest.mark.parametrize("spec", ["3 | lstm 4 learned_state | gru 3 | 2", "3 | rnn 4 | last | 2", "3 | bi rnn 4 | 2",
+                                  "3 | gru 3 | max | 2"])
+def test_predictions_and_losses_in_segments_have_the_same_bits(spec):
+    model = Network(spec).build(seed=1)
+    X = [DRAW.normal(size=(t, 3)) for t in (30, 12, 25)]
+    y = [DRAW.normal(size=(len(x), 2)) for x in X] if model.network.output_per_step else DRAW.normal(size=(3, 2))
+    fed, known = model._feeds(X), model._feeds(X, y)
+    program, loss = model.program("prediction", **fed.how), model.program("J", **known.how)
+    whole, pieces = (predicted(model, program, fed, budget)[1] for budget in (None, 3000))
+    assert np.array_equal(whole, pieces)
+    whole, pieces = (run_of(model, loss, known, budget).outputs()["J"] for budget in (None, 3000))
+    assert whole == pieces
+
+
 def test_segments_keep_to_the_budget():
     program = Network("3 | lstm 16 | 2").build().program("J", gradients=True, target="dense")
     assert segment_length(program, 4, 8, 1000, budget=1 << 40) is None
-    for budget in (200_000, 1_000_000):
+    cut, borders = segmented(program), 4 * 8 * 16 * 2                    # of h and c, for every segment
+    for budget in (1_000_000, 3_000_000):
         length = segment_length(program, 4, 8, 1000, budget)
-        assert footprint(program, 4, N=8, T=length) <= budget < footprint(program, 4, N=8, T=length + 1)
-    assert segment_length(program, 4, 8, 1000, 1) == 1 and segment_length(program, 4, 8, 1000, 1, multiple=20) == 20
+        needed, more = (sum(footprint(one.program, 4, N=8, T=k) for one in cut.passes) + borders * -(-1000 // k)
+                        for k in (length, 2 * length))
+        assert needed <= budget < more
+    least = segment_length(program, 4, 8, 1000, 1)
+    assert 1 <= least < 100                                               # nothing keeps to one byte: it takes the least
+    assert segment_length(program, 4, 8, 1000, 1, multiple=20, cut=True) == 20
 
 
 def longest(steps, k):

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from backproof.engines.reference import Run
-from backproof.errors import OptionError
+from backproof.errors import NonFiniteError, OptionError
 from backproof.lower import lower
 from backproof.network import Network
 from backproof.oracles import assert_agree, complex_step
+from backproof.train.checkpoints import Checkpoints
+from backproof.train.loop import Interrupted
 
 DRAW = np.random.default_rng(11)
 LENGTHS = [1, 6, 4]
@@ -184,3 +186,45 @@ def test_what_cannot_be_is_refused_with_the_reason(spec, how, message):
     x = np.zeros((2, 6, 3)) if network.sequence else np.zeros((2, 3))
     with pytest.raises(OptionError, match=message):
         network.build().fit(x, y, epochs=1, **how)
+
+
+# ------------------------------------------------------------------------------------------------ interruption
+
+FORMS = [{"memory_budget": 1500}, {"truncation_length": 2, "memory_budget": 1500}, {"truncation_lag": 2},
+         {"stateful": True, "truncation_length": 2}, {"stateful": True, "truncation_length": 2, "continue_probability": 0.6}]
+
+
+class StopAt(Checkpoints):
+    """Stops after a step, as a signal would."""
+
+    def __init__(self, folder, step):
+        super().__init__(folder, every=1, seconds=1e9)
+        self.at = step
+
+    def look(self, progress, *rest):
+        if progress.steps == self.at:
+            self.stop()
+        super().look(progress, *rest)
+
+
+@pytest.mark.parametrize("how", FORMS)
+def test_an_interrupted_run_goes_on_bit_for_bit_in_every_form(tmp_path, how):
+    network = Network("3 | lstm 3 recurrent_dropout=0.2 | 2")
+    run = {"epochs": 2, "batch_size": 2, "optimizer": "adam", "learning_rate": 0.05, **how}
+    whole = network.build(seed=1).fit(X, Y, **run)
+    for step in (1, 3):
+        with pytest.raises(Interrupted, match=f"after step {step}"):
+            network.build(seed=1).fit(X, Y, **run, checkpoints=StopAt(tmp_path / str(step), step))
+        again = network.build(seed=1).fit(X, Y, **run, checkpoints=Checkpoints(tmp_path / str(step)))
+        assert all(np.array_equal(again.parameters[k], a) for k, a in whole.parameters.items())
+        assert again.history["loss"] == whole.history["loss"]
+
+
+@pytest.mark.parametrize("how", FORMS)
+def test_what_is_not_finite_is_not_applied_in_any_form(how):
+    model = Network("3 | rnn 3 linear | 2").build(seed=1)
+    model.set_parameters(U1=1e20 * np.eye(3))
+    before = {k: a.copy() for k, a in model.parameters.items()}
+    with pytest.raises(NonFiniteError, match="epoch 0, step 0"):
+        model.fit(X, Y, epochs=1, batch_size=3, optimizer="sgd", **how)
+    assert all(np.array_equal(model.parameters[k], a) for k, a in before.items())

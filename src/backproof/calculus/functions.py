@@ -152,6 +152,8 @@ select = _declare("select", r"\operatorname{select}", operands=3, switch=lambda 
 sigmoid = _declare("sigmoid", r"\sigma", derivative=lambda x, y: y * (1 - y), range=(0, 1))
 tanh = _declare("tanh", r"\tanh", derivative=lambda x, y: 1 - y * y, range=(-1, 1))
 erf = _declare("erf", r"\operatorname{erf}", derivative=lambda x, y: 2 / _root(pi) * exp(-x * x), range=(-1, 1))
+normal_cdf = _declare("normal_cdf", r"\Phi", derivative=lambda x, y: _root(0.5 / pi) * exp(-0.5 * (x * x)),
+                      range=(0, 1, "closed"))              # attained by rounding, and its logarithm has no stable form here
 expm1 = _declare("expm1", r"\operatorname{expm1}", derivative=lambda x, y: y + 1, range=(-1, float("inf")))
 softplus = _declare("softplus", r"\operatorname{softplus}", derivative=lambda x, y: sigmoid(x), range=(0, float("inf")))
 
@@ -202,7 +204,7 @@ selu = _declare("selu", r"\operatorname{selu}",
                 value=lambda x: _SELU_SCALE * select(x > 0, x, _SELU_ALPHA * expm1(minimum(x, 0))),
                 derivative=lambda x, y: select(y > 0, _SELU_SCALE, y + _SELU_SCALE * _SELU_ALPHA),
                 kinks={0.0: _SELU_SCALE * _SELU_ALPHA}, range=(-_SELU_SCALE * _SELU_ALPHA, float("inf")))
-gelu = _declare("gelu", r"\operatorname{gelu}", value=lambda x: x * (0.5 * (1 + erf(x * _root(0.5)))))
+gelu = _declare("gelu", r"\operatorname{gelu}", value=lambda x: x * normal_cdf(x))
 silu = _declare("silu", r"\operatorname{silu}", value=lambda x: x * sigmoid(x))
 softsign = _declare("softsign", r"\operatorname{softsign}", value=lambda x: x * reciprocal(1 + abs(x)),
                     derivative=lambda x, y: square(1 - abs(y)), range=(-1, 1))

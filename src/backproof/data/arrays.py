@@ -118,10 +118,10 @@ def as_labels(y, n, *, classes, name="y", steps=None):
     return _integers(array, classes, name, what="class", fix="the regressor fits continuous targets")
 
 
-def as_tokens(X, *, vocabulary, name="X", steps=None):
-    """Token numbers 0 ... vocabulary-1 of n sequences or windows.
+def as_tokens(X, *, vocabulary, name="X", steps=None, holes=False):
+    """Token numbers 0 ... vocabulary-1 of n sequences or windows; with `holes` also -1, which stands for no token.
 
-    Shapes   returns int64 (n, t); `steps` is the extent of t where it is fixed.
+    Shapes   returns int64 (n, t); `steps` is the extent of t where it is fixed. `vocabulary` may be one number per column.
     Raises   DataError on empty input, another width, a fraction or a number outside the vocabulary.
 
     >>> as_tokens([[4, 0], [1, 1]], vocabulary=5).shape
@@ -137,7 +137,7 @@ def as_tokens(X, *, vocabulary, name="X", steps=None):
     if steps is not None and array.shape[1] != steps:
         raise DataError(f"{name} has {array.shape[1]} tokens per sample; the model has {steps}",
                         fix=f"cut or pad to {steps}")
-    return _integers(array, vocabulary, name, what="token", fix="map words to token numbers first")
+    return _integers(array, vocabulary, name, what="token", fix="map words to token numbers first", lowest=-1 if holes else 0)
 
 
 def as_weights(sample_weight, n, name="sample_weight"):
@@ -379,8 +379,8 @@ def _warn_of_large_integers(array, name, names):
                       f"{place(first, names)}: an id is better left out", DataWarning, stacklevel=4)
 
 
-def _integers(array, count, name, what, fix):
-    """int64 numbers 0 ... count-1, from integers, booleans or floats that are whole."""
+def _integers(array, count, name, what, fix, lowest=0):
+    """int64 numbers lowest ... count-1, from integers, booleans or floats that are whole."""
     if array.dtype == object:
         array = _numbers(array, name, None)
     _check_kind(array, name)
@@ -393,8 +393,9 @@ def _integers(array, count, name, what, fix):
             raise DataError(f"{name} has {wide[tuple(fractions[0])]:g} at {place(fractions[0])}, which is no {what} "
                             "number", fix=fix)
         array = wide
-    outside = np.argwhere((array < 0) | (array >= count))
+    outside = np.argwhere((array < lowest) | (array >= np.asarray(count)))
     if len(outside):
+        count = count if np.ndim(count) == 0 else count[outside[0][1]]
         raise DataError(f"{name} has {what} {array[tuple(outside[0])]:.0f} at {place(outside[0])}; "
                         f"the model has {count}, numbered 0 to {count - 1}",
                         fix=f"map {'labels' if what == 'class' else 'words'} to 0 ... {count - 1}")

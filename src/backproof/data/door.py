@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from backproof.data.arrays import as_labels, as_samples, as_targets, as_tokens, as_weights
+from backproof.data.corruption import Corruption
 from backproof.data.sequences import Sequences, as_ragged, is_ragged, pad
 from backproof.errors import DataError, RangeError
 from backproof.networks.activations import SIMPLEX
 
-__all__ = ["Feeds", "feeds"]
+__all__ = ["Feeds", "corruption", "feeds"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,14 @@ def feeds(network, dtype, X, y=None, sample_weight=None, names=None):
     return Feeds(how, arrays, n, lengths)
 
 
+def corruption(network, dtype, given):
+    """The windows and the pool of a Corruption, each checked as inputs of the network."""
+    if not network.pairs:
+        raise DataError(f"{network.loss.name} scores one window; corrupt ones are for a loss of pairs",
+                        fix="loss='pairwise_margin', or fit(windows, targets)")
+    return Corruption(_samples(network, dtype, given.windows), _samples(network, dtype, given.corrupt))
+
+
 def _inputs(network, dtype, X, names):
     """(checked array, lengths or None)."""
     if network.sequence and is_ragged(X):
@@ -68,7 +77,7 @@ def _inputs(network, dtype, X, names):
 
 def _samples(network, dtype, X, names=None):
     if network.vocabulary is not None:
-        return as_tokens(X, vocabulary=network.vocabulary, steps=network.window)
+        return as_tokens(X, vocabulary=network.vocabulary, steps=network.window, holes=network.padding)
     return as_samples(X, features=network.inputs, dtype=dtype, sequence=network.sequence, names=names)
 
 
@@ -76,8 +85,9 @@ def _ragged_tokens(network, X):
     values, lengths = (X.values, np.asarray(X.lengths)) if isinstance(X, Sequences) else (pad(X), np.array([len(s) for s in X]))
     if lengths.min() < 1:
         raise DataError(f"sequence {int(lengths.argmin())} of X has 0 steps", fix="leave empty sequences out")
-    values = np.where(Sequences(values, lengths).mask() > 0, values, 0)
-    return as_tokens(values, vocabulary=network.vocabulary), lengths
+    last = np.take_along_axis(values, lengths[:, None] - 1, axis=1)           # no row is looked up that the sequence has not
+    values = np.where(Sequences(values, lengths).mask() > 0, values, last)
+    return as_tokens(values, vocabulary=network.vocabulary, holes=network.padding), lengths
 
 
 def _targets(network, dtype, y, n, steps, lengths):

@@ -11,7 +11,7 @@ import stat
 from backproof.data.messages import megabytes, shown
 from backproof.errors import FileProblem
 
-__all__ = ["read_regular", "kind_of_file"]
+__all__ = ["open_regular", "read_regular", "kind_of_file"]
 
 MAGIC = [
     (b"\x1f\x8b", "gzip"), (b"BZh", "bzip2"), (b"\xfd7zXZ\x00", "xz"), (b"\x28\xb5\x2f\xfd", "zstandard"),
@@ -30,8 +30,11 @@ def kind_of_file(data):
     return next((kind for magic, kind in MAGIC if data.startswith(magic)), None)
 
 
-def read_regular(path, limit=None):
-    """All bytes of a regular file; a directory, pipe, device, URL or a file over the limit is refused unread."""
+def open_regular(path):
+    """(binary file, where) of a regular file, to be read in parts; ``where`` names it in messages.
+
+    A directory, pipe, device or URL is refused.
+    """
     given = os.fspath(path)
     if isinstance(given, bytes):
         given = os.fsdecode(given)
@@ -49,7 +52,14 @@ def read_regular(path, limit=None):
         os.close(handle)
         kind = "directory" if stat.S_ISDIR(found.st_mode) else "pipe" if stat.S_ISFIFO(found.st_mode) else "device"
         raise FileProblem(f"this is a {kind}, not a regular file", where=where, fix="give the path of a file")
-    with os.fdopen(handle, "rb") as file:
+    return os.fdopen(handle, "rb"), where
+
+
+def read_regular(path, limit=None):
+    """All bytes of a regular file; a directory, pipe, device, URL or a file over the limit is refused unread."""
+    file, where = open_regular(path)
+    with file:
+        found = os.fstat(file.fileno())
         if limit is not None and found.st_size > limit:
             raise FileProblem(f"the file has {megabytes(found.st_size)}; the limit is {megabytes(limit)}", where=where,
                               fix="raise the limit, if the file is yours")

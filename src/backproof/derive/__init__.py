@@ -5,6 +5,7 @@ Gives   the same System extended by adjoints, each a named Equation. It knows no
         annotations that it carries along.
 """
 
+from .link import one_link             # noqa: F401
 from .second import hessian_vector_product                     # noqa: F401
 from .stable import STABLE, stable                             # noqa: F401
 from .sweep import Sweep, adjoint_name, partials, sweep        # noqa: F401

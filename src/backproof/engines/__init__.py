@@ -2,7 +2,7 @@
 
 An engine is a module with
     name, kernels       what it is called; the composed functions for which it has a word of its own
-    Run(program, feeds, dtype)
+    Run(program, feeds, dtype, threads)
                         one execution: outputs(), gradients(), first_non_finite()
     Session(program, parameters, state, dtype, threads)
                         training: steps(data, rows, batch_size, scalars, epoch, seed, done=None, originals=None)
@@ -15,9 +15,9 @@ The same program gives the same numbers in all of them, within the tolerances of
 import warnings
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 
 from ..errors import EngineError
+from . import extension
 from .steps import Steps          # noqa: F401
 
 ENGINES = ("native", "reference")
@@ -25,7 +25,7 @@ ENGINES = ("native", "reference")
 
 def compiled():
     """Was this package built with its C++ core?"""
-    return find_spec(f"{__name__}._native") is not None
+    return extension.path() is not None
 
 
 @cache
@@ -45,8 +45,11 @@ def choose(engine=None):
         raise EngineError("this package was built without its C++ core",
                           fix="install a compiled wheel, or g++ 12 and build again: pip install --force-reinstall backproof")
     try:
+        damage = extension.damage(extension.path()) if engine == "native" else None
+        if damage is not None:
+            raise ImportError(damage)
         return import_module(f"{__name__}.{engine}")
     except ImportError as error:
-        raise EngineError(f"the engine {engine!r} cannot be loaded: {error}", where=f"{__name__}.{engine}",
+        raise EngineError(f"the engine {engine!r} cannot be loaded: {error}", where=extension.path() or f"{__name__}.{engine}",
                           fix="build it again for this Python: pip install --force-reinstall --no-cache-dir backproof; "
                               "until then engine='reference'") from error

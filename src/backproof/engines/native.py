@@ -7,11 +7,13 @@ The table of words is asked from the core and compared; a program reaches it ins
 that ``lower`` uses. What the core refuses is an EngineError here.
 """
 
+import os
 import weakref
 from contextlib import contextmanager
 from functools import lru_cache
 
 import numpy as np
+import threadpoolctl
 
 from ..calculus import Index
 from ..errors import EngineError, ShapeError
@@ -20,6 +22,7 @@ from ..lower.instructions import FIRST
 from . import _native
 from .generator import stream_key
 from .steps import Steps
+from .threads import team
 
 __all__ = ["name", "kernels", "Run", "Session", "instruction_set"]
 
@@ -31,6 +34,29 @@ _core = _native.words()
 if _core != {word: arity for word, (arity, _) in WORDS.items()}:
     raise EngineError(f"the words of the C++ core are not those of the table: {sorted(set(_core) ^ set(WORDS))}",
                       fix="build the package again: pip install -e .")
+
+
+class Controller(threadpoolctl.LibController):
+    """``threadpoolctl.threadpool_limits`` holds for the native engine, too; threadpool_info lists it as "backproof"."""
+
+    user_api = internal_api = "backproof"
+    filename_prefixes = ("_native",)
+    check_symbols = ("backproof_get_num_threads", "backproof_set_num_threads")
+
+    def get_num_threads(self):
+        return self.dynlib.backproof_get_num_threads()
+
+    def set_num_threads(self, num_threads):
+        self.dynlib.backproof_set_num_threads(num_threads)
+
+    def get_version(self):
+        return None
+
+
+threadpoolctl.register(Controller)
+_at_work = []                           # one entry for every session that is training in this process
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_at_work.clear)      # their threads are not in the child
 
 
 def instruction_set():
@@ -59,6 +85,8 @@ class Bound:
             self.value[name] = self.builder.value(name, [self.place(i) for i in value.axes], value.storage, value.integer,
                                                   value.pad or "")
             for fact in value.facts:
+                if fact == "holes":
+                    self.builder.holes(self.value[name])
                 if isinstance(fact, tuple) and fact[0] == "dropout":
                     self.builder.dropout(self.value[name], fact[1], fact[2])
         for instruction in program.instructions:
@@ -68,6 +96,9 @@ class Bound:
             self.instruction(instruction)
         for new, old in program.replaces.items():
             self.builder.replaces(self.value[new], self.value[old])
+            self.builder.finite(self.value[new])
+        for new, (table, ids) in program.rows.items():
+            self.builder.rows(self.value[new], self.value[table], self.value[ids.value], *self.labels(ids))
             self.builder.finite(self.value[new])
         for gradient in program.gradients.values():
             self.builder.finite(self.value[gradient])
@@ -165,7 +196,7 @@ class Run:
 
     def __init__(self, program, feeds, dtype=np.float64, threads=None):
         self.program, self.dtype = program, _dtype(dtype)
-        self.bound, self.machine, self._free = _bindings.machine(program, self.dtype, threads or 0)
+        self.bound, self.machine, self._free = _bindings.machine(program, self.dtype, team(threads, _native.limit()))
         arrays = {}
         for name, value in program.values.items():
             if value.storage in ("value", "extent"):
@@ -227,7 +258,7 @@ class Session:
         self.program, self.dtype = program, _dtype(dtype)
         self.bound, _ = _bindings.of(program)
         with _named_errors():
-            self.machine = _MACHINES[self.dtype](self.bound.builder, threads or 0)
+            self.machine = _MACHINES[self.dtype](self.bound.builder, team(threads, _native.limit(), len(_at_work)))
         self._given = {name: np.array(array, self.dtype, order="C") for name, array in {**parameters, **state}.items()}
         self._names, self._states = list(parameters), list(state)
         self._trained = False
@@ -293,12 +324,16 @@ class Session:
                      {bound.value[name]: np.ascontiguousarray(values, np.float64) for name, values in scalars.items()
                       if name in bound.value}, extents, symbol, _dropout_key(int(seed)), int(epoch),
                      bound.value[program.outputs["L"].value], bound.value[program.outputs["J"].value], originals,
-                     (total.done, total.samples, total.loss, total.objective))
+                     (total.done, total.samples, total.loss, total.objective, total.idle),
+                     bound.value[program.outputs["idle"].value] if "idle" in program.outputs else -1)
+            _at_work.append(None)
             try:
                 self.machine.epoch(*given)
             finally:
+                _at_work.pop()
                 last = self.machine.last
                 total.done, total.samples, total.loss, total.objective = last.steps, last.samples, last.loss, last.objective
+                total.idle = last.idle
         _refuse_ids(last.bad_ids)
         total.failure = (last.failed_step, last.failed or "J") if last.failed_step >= 0 else None
         return total

@@ -49,8 +49,13 @@ def _maximum(a, b):
 
 
 def _erf(x):
-    from scipy.special import erf                       # the one word that NumPy lacks; loaded when a network uses it
+    from scipy.special import erf                       # it and the next NumPy lacks; loaded when a network uses them
     return erf(x)
+
+
+def _normal_cdf(x):
+    from scipy.special import ndtr
+    return ndtr(x)
 
 
 WORD = {
@@ -61,7 +66,7 @@ WORD = {
     "greater": lambda a, b: np.greater(a.real, b.real), "equal": lambda a, b: np.equal(a.real, b.real),
     "maximum": _maximum, "minimum": lambda a, b: -_maximum(-a, -b),
     "select": lambda c, a, b: np.where(c.real != 0, a, b),
-    "sigmoid": _sigmoid, "tanh": np.tanh, "erf": _erf, "expm1": np.expm1, "softplus": _softplus,
+    "sigmoid": _sigmoid, "tanh": np.tanh, "erf": _erf, "normal_cdf": _normal_cdf, "expm1": np.expm1, "softplus": _softplus,
 }
 if set(WORD) != set(WORDS):
     raise EngineError(f"the reference engine lacks words of the table: {sorted(set(WORDS) ^ set(WORD))}")
@@ -72,13 +77,14 @@ if set(WORD) != set(WORDS):
 class Run:
     """One execution of a program.
 
-    Parameters  program; feeds {name: array in storage order} for inputs, parameters, state and scalars; dtype
+    Parameters  program; feeds {name: array in storage order} for inputs, parameters, state and scalars; dtype;
+                threads has no meaning here
     Raises      ShapeError if a feed does not have the axes of its value, EngineError if one is missing.
 
     ``outputs()``, ``gradients()`` give arrays; ``update()`` runs the update and gives {parameter or state: new array}.
     """
 
-    def __init__(self, program, feeds, dtype=np.float64):
+    def __init__(self, program, feeds, dtype=np.float64, threads=None):
         self.program, self.dtype, self.arrays, self.extents = program, np.dtype(dtype), {}, {}
         for value in program.values.values():
             if value.storage == "extent":
@@ -102,6 +108,13 @@ class Run:
         with np.errstate(all="ignore"):
             self.execute(self.program.update, {})
         return {old: self.arrays[new] for new, old in self.program.replaces.items()}
+
+    def rows(self):
+        """After ``update()``: (table, row numbers, new rows) of every table that is updated by rows."""
+        for new, (table, ids) in self.program.rows.items():
+            axes = self.program.values[new].axes
+            order = [*ids.labels, axes[-1]]
+            yield table, self.look(ids, ids.labels, {}), self.arrays[new].transpose([axes.index(i) for i in order])
 
     def first_non_finite(self):
         """The name of the first value, in order of execution, that holds NaN or infinity; None if all are finite."""
@@ -240,8 +253,9 @@ class Run:
         places = self.checked(ids, step, instruction.index)
         grid = np.ix_(*(np.arange(self.length(i.extent)) for i in axes))
         position = {i: g for i, g in zip(axes, grid)}
-        chosen = places[tuple(position[i] for i in own)] if own else places
-        self.store(instruction, table[(chosen, *(position[i] for i in rest))], step)
+        chosen = places[tuple(position.get(i, 0) for i in own)] if own else places         # what out lacks has one place
+        found = table[(chosen, *(position[i] for i in rest))]
+        self.store(instruction, np.where(chosen < 0, 0, found) if (places < 0).any() else found, step)
 
     def scatter(self, instruction, step):
         source, ids = instruction.operands
@@ -255,12 +269,30 @@ class Run:
             raise EngineError(f"scatter into {instruction.out} keeps the samples apart", where=repr(instruction))
         if instruction.start is not None:
             result[...] = self.look(instruction.start, kept, step)
-        places, values = self.checked(ids, step, instruction.index), self.look(source, [*own, *rest], step)
+        places = self.checked(ids, step, instruction.index)
+        values = np.broadcast_to(self.look(source, [*own, *rest], step), [*places.shape, *result.shape[1:]])
         if instruction.order == "descending":                 # the places' axes are stored with time first
             time = next(k for k, i in enumerate(own) if i.kind == "time")
             places, values = np.flip(places, time), np.flip(values, time)
-        np.add.at(result, places, values)
+        np.add.at(result, places[places >= 0], values[places >= 0])
         self.store(instruction, result.transpose([kept.index(i) for i in axes]), step)
+
+    def collect(self, instruction, step):
+        *pairs, here = instruction.operands
+        axes = [i for i in self.program.values[instruction.out].axes if i not in step]
+        own = [i for i in here.labels if i not in step]
+        rest = [i for i in axes if i not in own]
+        known, place = np.unique(self.checked(here, step, instruction.index), return_inverse=True)
+        sums = np.zeros([len(known), *(self.length(i.extent) for i in rest)], self.dtype)
+        for source, ids in zip(pairs[::2], pairs[1::2]):
+            labels = [i for i in ids.labels if i not in step]
+            ids = self.checked(ids, step, instruction.index)
+            rows = np.broadcast_to(self.look(source, [*labels, *rest], step), [*ids.shape, *sums.shape[1:]])
+            slot = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+            met = (known[slot] == ids) & (ids >= 0)
+            np.add.at(sums, slot[met], rows[met])
+        result = sums[place.reshape([self.length(i.extent) for i in own])]
+        self.store(instruction, result.transpose([[*own, *rest].index(i) for i in axes]), step)
 
     def onehot(self, instruction, step):
         ids, = instruction.operands
@@ -272,10 +304,10 @@ class Run:
         self.store(instruction, hot, step)
 
     def checked(self, ids, step, index):
-        """Integer places, refused outside the index."""
-        places = self.look(ids, ids.labels, step)
-        if places.size and (places.min() < 0 or places.max() >= index.extent):
-            bad = places[(places < 0) | (places >= index.extent)][0]
+        """Integer places, refused outside the index; −1, which stands for no entry, where the value may hold it."""
+        places, lowest = self.look(ids, ids.labels, step), -1 if "holes" in self.program.values[ids.value].facts else 0
+        if places.size and (places.min() < lowest or places.max() >= index.extent):
+            bad = places[(places < lowest) | (places >= index.extent)][0]
             raise ShapeError(f"{ids.value} holds {bad}, outside 0 … {index.extent - 1}", where=f"index {index.name!r}")
         return places
 
@@ -347,14 +379,34 @@ REDUCE = {"sum": lambda x, kept: x.sum(axis=tuple(range(kept, x.ndim))), "logsum
 class Session:
     """A program with its parameters and optimizer state, stepped over minibatches.
 
-    Parameters  program     with outputs "L" and "J", gradients and an update
+    Parameters  program     with outputs "L" and "J" (of pairs also "idle"), gradients and an update
                 parameters, state  {name: array}; copied, and given back by the attributes of the same names
     """
 
     def __init__(self, program, parameters, state, dtype=np.float64, threads=None):
         self.program, self.dtype = program, np.dtype(dtype)
-        self.parameters = {name: np.array(array, self.dtype) for name, array in parameters.items()}
-        self.state = {name: np.array(array, self.dtype) for name, array in state.items()}
+        self.parameters, self.state = parameters, state
+        self._tables = {table for table, _ in program.rows.values()}
+
+    @property
+    def parameters(self):
+        return self._given_out(self._parameters)
+
+    @parameters.setter
+    def parameters(self, arrays):
+        self._parameters = {name: np.array(array, self.dtype) for name, array in arrays.items()}
+
+    @property
+    def state(self):
+        return self._given_out(self._state)
+
+    @state.setter
+    def state(self, arrays):
+        self._state = {name: np.array(array, self.dtype) for name, array in arrays.items()}
+
+    def _given_out(self, arrays):
+        """Tables are written in place, row by row, so a copy goes out of them; other arrays are replaced as a whole."""
+        return {name: array.copy() if name in self._tables else array for name, array in arrays.items()}
 
     def steps(self, data, rows, batch_size, scalars, epoch, seed, done=None, originals=None):
         """One update for each ``batch_size`` of the rows, in their order.
@@ -376,7 +428,7 @@ class Session:
                      if name in data}
             feeds.update(masks(self.program, originals[start:start + batch_size], steps, epoch, seed, self.dtype))
             feeds.update({name: values[k] for name, values in scalars.items()})
-            run = Run(self.program, {**feeds, **self.parameters, **self.state}, self.dtype)
+            run = Run(self.program, {**feeds, **self._parameters, **self._state}, self.dtype)
             outputs = run.outputs()
             loss, objective = float(outputs["L"]), float(outputs["J"])
             gradients = run.gradients()
@@ -384,15 +436,20 @@ class Session:
                 done.failure = (done.done, run.first_non_finite() or "J")
                 return done
             new = run.update()
-            bad = next((name for name, array in new.items() if not np.isfinite(array).all()), None)
+            put = list(run.rows())
+            written = [*new.items(), *((table, array) for table, _, array in put)]
+            bad = next((name for name, array in written if not np.isfinite(array).all()), None)
             if bad is not None:
                 done.failure = (done.done, bad)
                 return done
             parameters, state = ({name: new.get(name, array) for name, array in group.items()}
-                                 for group in (self.parameters, self.state))
+                                 for group in (self._parameters, self._state))
             with uninterrupted():
-                self.parameters, self.state = parameters, state
-                done.add(len(chosen), loss, objective)
+                self._parameters, self._state = parameters, state
+                for table, places, array in put:
+                    group = parameters if table in parameters else state
+                    group[table][places[places >= 0]] = array[places >= 0]
+                done.add(len(chosen), loss, objective, float(outputs.get("idle", 0.0)))
         return done
 
 

@@ -14,6 +14,7 @@ class Steps:
 
     Fields  done       steps applied
             loss       Σ over the steps of (samples × data loss); objective likewise; samples: how many were met
+            idle       pairs whose loss was exactly 0 when they were met, so that nothing was learnt from them
             failure    None, or (step from 0, name of the first non-finite value): that step was not applied
     """
 
@@ -22,13 +23,15 @@ class Steps:
     loss: float = 0.0
     objective: float = 0.0
     failure: tuple | None = None
+    idle: float = 0.0
 
-    def add(self, samples, loss, objective):
-        """One step more, of some samples, with the values of L and J on them."""
+    def add(self, samples, loss, objective, idle=0.0):
+        """One step more, of some samples, with the values of L and J on them and the number of idle ones."""
         self.done += 1
         self.samples += samples
         self.loss += samples * loss
         self.objective += samples * objective
+        self.idle += idle
 
 
 @contextmanager

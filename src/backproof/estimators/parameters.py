@@ -173,6 +173,6 @@ def check_parameters(estimator):
         if not parameter.allowed(value):
             raise OptionError(f"{name}={value!r} of {type(estimator).__name__}: {name} must be {parameter.wanted}",
                               fix=f"give {name} {parameter.wanted}")
-    if estimator.l2 is not None and estimator.alpha != PARAMETERS["alpha"].default:
+    if estimator.l2 is not None and getattr(estimator, "alpha", None) not in (None, PARAMETERS["alpha"].default):
         raise OptionError(f"alpha={estimator.alpha!r} and l2={estimator.l2!r} are two strengths of one penalty",
                           fix="give alpha (divided by the minibatch's weight) or l2 (constant)")

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from ..calculus import Index
 
-__all__ = ["Value", "Operand", "Instruction", "Word", "INSTRUCTIONS", "WORDS", "STORAGES", "FIRST", "LAST"]
+__all__ = ["Value", "Operand", "Instruction", "Word", "INSTRUCTIONS", "RowsOf", "WORDS", "STORAGES", "FIRST", "LAST"]
 
 FIRST, LAST = "first", "last"
 
@@ -29,6 +29,8 @@ INSTRUCTIONS = {
     "reduce": "out = sum, max or logsumexp of words(r…) over the indices that out lacks",
     "gather": "out = source at index v = ids",
     "scatter": "out[v, …] = Σ source over the places where ids = v, in ascending order",
+    "collect": "out[…] = Σ of every source over all places whose id is the id here (the last operand), in ascending order; "
+               "operands: source, ids, source, ids, …, ids here",
     "onehot": "out = 1 where ids = v, else 0",
     "join": "out = the operands laid end to end along an index",
     "fill": "the slot before the first (behind the last) step of out = operand",
@@ -43,8 +45,8 @@ WORDS = {
     "sign": (1, "-1, 0 or 1"), "step": (1, "1 if a > 0 else 0"),
     "greater": (2, "1 if a > b else 0"), "equal": (2, "1 if a = b else 0"),
     "maximum": (2, "max(a, b)"), "minimum": (2, "min(a, b)"), "select": (3, "b where a ≠ 0, else c"),
-    "sigmoid": (1, "1 / (1 + e^-a)"), "tanh": (1, "tanh a"), "erf": (1, "erf a"), "expm1": (1, "e^a - 1"),
-    "softplus": (1, "ln(1 + e^a)"),
+    "sigmoid": (1, "1 / (1 + e^-a)"), "tanh": (1, "tanh a"), "erf": (1, "erf a"),
+    "normal_cdf": (1, "Φ(a) = (1 + erf(a/√2)) / 2"), "expm1": (1, "e^a - 1"), "softplus": (1, "ln(1 + e^a)"),
 }
 
 
@@ -62,6 +64,14 @@ class Value:
     def __repr__(self):
         pad = {"before": " +1 before", "behind": " +1 behind", None: ""}[self.pad]
         return f"{self.name}[{', '.join(f'{i.name}:{i.extent}' for i in self.axes)}]{pad}"
+
+
+@dataclass(frozen=True)
+class RowsOf:
+    """The rows of a stored table that an update replaces: those that the integer node ``places`` names."""
+
+    name: str
+    places: object
 
 
 @dataclass(frozen=True)

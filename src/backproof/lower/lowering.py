@@ -10,11 +10,11 @@ Gives   a Program. Three passes: (1) every equation becomes *definitions*, one f
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from ..calculus import (FUNCTIONS, Add, Edge, Einsum, Extent, Index, Join, Map, OneHot, Reduce, Ref, Rename, Scaled, Shift, Slice,
+from ..calculus import (FUNCTIONS, ONE, Add, Edge, Einsum, Extent, Index, Join, Map, OneHot, Reduce, Ref, Rename, Scaled, Shift, Slice,
                         Variable, as_number, product, rename, shift)
 from ..calculus.indices import canonical
 from ..errors import ProgramError
-from .instructions import FIRST, LAST, WORDS, Instruction, Operand, Value, Word
+from .instructions import FIRST, LAST, WORDS, Instruction, Operand, RowsOf, Value, Word
 from .passes import directed
 from .program import Program
 from .schedule import schedule
@@ -68,7 +68,7 @@ def lower(system, outputs, *, updates=None, gradients=None, kernels=()):
     """Lower the equations that the outputs need.
 
     Parameters  outputs    names of equations or variables to give back
-                updates    {equation: the parameter or state it replaces}; run after the loss was found finite
+                updates    {equation: the parameter or state it replaces, or RowsOf it}; run after the loss was found finite
                 gradients  {parameter: the equation of its gradient}; kept, in the gradient arena
                 kernels    names of composed functions for which the engine has a word of its own
     """
@@ -87,27 +87,36 @@ class _Lowering:
 
     def program(self, outputs, updates, gradients):
         wanted = [*outputs, *gradients.values(), *updates]
-        for old in (*gradients, *updates.values()):
+        tables = {name: old for name, old in updates.items() if isinstance(old, RowsOf)}
+        updates = {name: old for name, old in updates.items() if name not in tables}
+        for old in (*gradients, *updates.values(), *(rows.name for rows in tables.values())):
             if old not in self.variables:
                 raise ProgramError(f"no equation reads {old!r}, so it has no place to be replaced or differentiated by")
         for name in self.system.needed_for(wanted):
             self.resolve(name)
         give = {name: self.given(name) for name in outputs}
         kept = {op.value for op in give.values()}
-        gradient_values = {p: self.stored(name, self.variables[p].axes) for p, name in gradients.items()}
+        gradient_values = {p: self.stored(name, self.axes_of(name, p)) for p, name in gradients.items()}
         replaces = {self.stored(name, self.variables[old].axes): old for name, old in updates.items()}
-        kept |= set(gradient_values.values()) | set(replaces)
+        rows = {self.stored(name, self.system[name].axes): (old.name, self.materialise(old.places)) for name, old in tables.items()}
+        kept |= set(gradient_values.values()) | set(replaces) | set(rows)
         self.fuse(kept)
         live = self.reachable(kept)
         ordered = schedule([d for d in self.definitions.values() if d.name in live], list(self.definitions))
-        late = self.reachable(set(replaces)) - self.reachable(kept - set(replaces))
+        late = self.reachable({*replaces, *rows}) - self.reachable(kept - {*replaces, *rows})
         early = _flatten(self.instruction(item) for item in ordered if not _belongs(item, late))
         after = _flatten(self.instruction(item) for item in ordered if _belongs(item, late))
         after = self.readers_first(after, replaces)
         used = live | {o.value for d in self.definitions.values() if d.name in live for o in (*d.reads(), *d.edges())}
         used |= {op.value for op in give.values()} | {instruction.out for instruction in after}
         values = {name: value for name, value in self.values.items() if name in used}
-        return Program(values, directed(early, values), tuple(after), give, replaces, gradient_values)
+        return Program(values, directed(early, values), tuple(after), give, replaces, gradient_values, rows)
+
+    def axes_of(self, gradient, parameter):
+        """The axes of a gradient: its parameter's, or its own where it is that of some rows."""
+        axes = self.variables[parameter].axes
+        own = self.system.equations.get(self.system.resolve(gradient))
+        return axes if own is None or set(own.axes) == set(axes) else own.axes
 
     def readers_first(self, updates, replaces):
         """Update instructions in an order in which every old value is read before it is overwritten.
@@ -240,10 +249,15 @@ class _Lowering:
             if hot.index in summed:                                                   # a lookup
                 source = [f for f in rest if hot.index in f.indices]
                 if source:
+                    pairs = self.scattered(source[0], hot.index) if len(rest) == 1 and summed == {hot.index} else None
+                    if pairs:
+                        return Definition(name, axes, "collect", operands=(*pairs, self.materialise(hot.ids)), index=hot.index)
                     joint = self.materialise(source[0] if len(source) == 1 else product(source))
                     looked = tuple(i for i in canonical((*joint.labels, *hot.ids.indices)) if i != hot.index)
                     left = [f for f in rest if f not in source]
                     remaining = summed - {hot.index}
+                    remaining = {i for i in remaining if i.extent != 1 or any(i in f.indices for f in rest)}     # a sum of one
+                    looked = tuple(i for i in looked if i in remaining or i not in summed)
                     definition = Definition(name, axes, "gather", operands=(joint, self.materialise(hot.ids)), index=hot.index)
                     if not left and not remaining:
                         return definition
@@ -290,6 +304,22 @@ class _Lowering:
         pair = product([factors[j], factors[k]], out=(set(factors[j].indices) | set(factors[k].indices)) & needed)
         leaf = self.leaf(pair)
         return self.sum_of(product([leaf, *(f for m, f in enumerate(factors) if m not in (j, k))], out=out), name, axes)
+
+    def scattered(self, node, index):
+        """The operands source, ids, … of a named sum of scatters along an index, or None: a lookup in it needs none of it."""
+        equation = self.system.equations.get(node.name) if isinstance(node, Ref) else None
+        if equation is None:
+            return None
+        terms = equation.expression.terms if isinstance(equation.expression, Add) else [(Fraction(1), equation.expression)]
+        pairs = []
+        for coefficient, term in terms:
+            hot = [f for f in term.factors if isinstance(f, OneHot) and f.index == index] if isinstance(term, Einsum) else []
+            if coefficient != 1 or len(hot) != 1 or term.coefficient != 1 or not set(hot[0].ids.indices) == set(term.summed):
+                return None
+            rest = [f for f in term.factors if f is not hot[0]]
+            pairs.append((self.materialise(product(rest) if rest else ONE), self.materialise(hot[0].ids)))
+        pairs.sort(key=lambda pair: [offset for _, offset in pair[1].axes])                    # a window's places in their order
+        return [operand for pair in pairs for operand in pair]
 
     def reduction(self, name, axes, node, over, how):
         tree = self.tree(node, {})

@@ -3,7 +3,7 @@
 Reads   a Program and the capacities of its symbolic extents.
 Gives   offsets in one arena per storage. Values whose live ranges do not overlap share memory; shapes and strides at
         run time are those at hand, only the offsets are planned at capacity. Parameters, gradients and optimizer state
-        lie in flat arenas with the same offsets.
+        lie in flat arenas with the same offsets; tables that are updated by rows lie outside of them.
 """
 
 from dataclasses import dataclass
@@ -53,10 +53,12 @@ def plan(program, **capacity):
             last[name] = k
         for operand in instruction.reads():
             last[operand.value] = k
-    forever = {operand.value for operand in program.outputs.values()} | set(program.gradients.values())
-    learned = [program.values[name] for name in program.gradients]
-    layout, parameters = _lay([*learned, *(v for n, v in program.parameters.items() if n not in program.gradients)], capacity)
-    own = set(program.gradients.values()) | set(program.replaces)
+    forever = {operand.value for operand in program.outputs.values()} | set(program.gradients.values()) | set(program.rows)
+    tables = {table for table, _ in program.rows.values()}
+    learned = [program.values[name] for name in program.gradients if name not in tables]
+    others = [v for n, v in program.parameters.items() if n not in program.gradients and n not in tables]
+    layout, parameters = _lay([*learned, *others], capacity)
+    own = {value for name, value in program.gradients.items() if name not in tables} | set(program.replaces)
     names = [n for n in first if program.values[n].storage == "value" and n not in own]
     for name in names:
         if name in forever:

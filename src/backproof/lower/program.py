@@ -22,7 +22,9 @@ class Program:
             update        instructions that run only after loss and gradients were found finite
             outputs       {public name: Operand}
             replaces      {value: the parameter or state whose storage it takes}
-            gradients     {parameter: value of its gradient}
+            gradients     {parameter: value of its gradient}; of a table with ``rows`` that of its rows at the places
+            rows          {value: (table, ids)}: its rows take the places of the table's rows that the ids name. Places with
+                          the same id hold the same row; the table, a parameter or state, is written after the step
     """
 
     values: dict
@@ -31,6 +33,7 @@ class Program:
     outputs: dict = field(default_factory=dict)
     replaces: dict = field(default_factory=dict)
     gradients: dict = field(default_factory=dict)
+    rows: dict = field(default_factory=dict)
 
     def __post_init__(self):
         self.verify()
@@ -67,6 +70,7 @@ class Program:
             lines.append("update")
             for instruction in self.update:
                 lines += instruction.lines("    ")
+        lines += [f"put rows of {table} at {ids!r} ← {new}" for new, (table, ids) in self.rows.items()]
         for public, operand in self.outputs.items():
             lines.append(f"give {public} = {operand!r}")
         return "\n".join(lines)
@@ -78,7 +82,8 @@ class Program:
         for name, value in self.values.items():
             if value.storage not in STORAGES:
                 raise ProgramError(f"{name} has the unknown storage {value.storage!r}")
-        for name in (*self.replaces, *self.replaces.values(), *self.gradients, *self.gradients.values()):
+        tables = [table for table, _ in self.rows.values()]
+        for name in (*self.replaces, *self.replaces.values(), *self.gradients, *self.gradients.values(), *self.rows, *tables):
             if name not in self.values:
                 raise ProgramError(f"{name} is no value of this program")
         _Verifier(self).run()
@@ -104,7 +109,13 @@ class _Verifier:
         for new, old in self.program.replaces.items():
             if [i.extent for i in self.values[new].axes] != [i.extent for i in self.values[old].axes]:
                 raise ProgramError(f"{new} replaces {old} but has another shape")
-        for name in (*self.program.gradients.values(), *self.program.replaces):
+        for new, (table, ids) in self.program.rows.items():
+            self.operand(ids, f"rows of {table}")
+            table, rows = self.values[table], self.values[new]
+            if table.storage not in ("parameter", "state") or not self.values[ids.value].integer \
+                    or set(rows.axes) != {*ids.labels, *table.axes[1:]} or rows.axes[-1:] != table.axes[1:]:
+                raise ProgramError(f"{new} holds no rows of {table!r} at {ids!r}")
+        for name in (*self.program.gradients.values(), *self.program.replaces, *self.program.rows):
             if name not in self.written:
                 raise ProgramError(f"{name} is never written")
 
@@ -205,12 +216,16 @@ class _Verifier:
             raise ProgramError(f"labels {extra} are not in {instruction.out}", where=where)
         if instruction.op == "reduce" and instruction.how not in ("sum", "max", "logsumexp"):
             raise ProgramError(f"reduce takes sum, max or logsumexp, not {instruction.how!r}", where=where)
+        if instruction.op == "collect" and (len(instruction.operands) < 3 or len(instruction.operands) % 2 == 0 or not all(
+                self.values[ids.value].integer for ids in (*instruction.operands[1::2], instruction.operands[-1]))):
+            raise ProgramError("collect takes sources, each with its integer ids, and the ids here", where=where)
         if instruction.op in ("gather", "scatter", "onehot"):
             ids = instruction.operands[-1:]
             if len(instruction.operands) != 2 - (instruction.op == "onehot") or not self.values[ids[0].value].integer:
                 raise ProgramError(f"{instruction.op} takes {'' if instruction.op == 'onehot' else 'a source and '}integer ids",
                                    where=where)
-        if instruction.op == "gather" and not labels - {instruction.index} <= out \
+        wide = {i for i in labels - {instruction.index} if i.extent != 1}                # what has one place may be left out
+        if instruction.op == "gather" and not wide <= out \
                 or instruction.op == "gather" and instruction.index not in instruction.operands[0].labels \
                 or instruction.op in ("scatter", "onehot", "join") and instruction.index not in out:
             raise ProgramError(f"{instruction.op} into {instruction.out} does not fit its index {instruction.index!r}", where=where)

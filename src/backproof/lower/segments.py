@@ -80,7 +80,8 @@ class _Cutter:
     def check(self):
         for name in self.sums:
             if self.maker[name].how == "logsumexp":
-                raise ProgramError("logsumexp over time is no chain: it cannot be cut into segments", where=repr(self.maker[name]))
+                raise ProgramError("logsumexp over time is no chain: it cannot be cut into segments", where=repr(self.maker[name]),
+                                   fix="run whole sequences: memory_budget=…")
         for public, operand in self.program.outputs.items():
             if any(label.kind == "time" for label in operand.labels):
                 raise ProgramError(f"{public} has an entry for every step: in segments only what has none is given")

@@ -198,7 +198,8 @@ class Bidirectional(Layer):
         inner = inner.checked()
         common = {key: getattr(inner, key) if getattr(self, key) is None else getattr(self, key)
                   for key in ("name", "initial", "l2", "l1")}
-        bare = replace(inner, name=None, initial=None, l2=None, l1=None)
+        common["frozen"] = self.frozen or inner.frozen
+        bare = replace(inner, name=None, initial=None, l2=None, l1=None, frozen=False)
         return replace(Layer.checked(replace(self, **common)), layer=bare)
 
     @property

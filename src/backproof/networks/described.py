@@ -15,7 +15,7 @@ from .. import calculus as c
 from ..errors import BackproofError, ModelFileError, SpecError
 from .activations import own_function
 from .cells import Bidirectional, Cell, Recurrent
-from .layers import COMMON, KINDS, Layer, options_of
+from .layers import COMMON, KINDS, Channels, Layer, options_of
 from .losses import LOSSES, PAIRED, A, Loss, Y
 from .scope import Assembly, Scope, stored
 from .words import unknown
@@ -283,6 +283,9 @@ def _read_loss(data, functions):
 def _layer(layer, label, number, named, x, reach, functions):
     """One layer as data; what is not built in is recorded."""
     common = {key: _listed(value) for key, value in options_of(layer).items() if key in COMMON}
+    if isinstance(layer, Channels):
+        windows = [_layer(window, label, number, named, x, reach, functions) for window in layer.layers]
+        return {"kind": "channels", "layers": windows, **common}
     if isinstance(layer, Bidirectional):
         return {"kind": "bi", "layer": _layer(layer.layer, label, number, named, x, reach, functions), **common}
     if BUILT_IN.get(layer.kind) is type(layer):
@@ -311,6 +314,9 @@ def _read_layer(data, functions):
     data["initial"] = _tupled(data.get("initial"))
     if "activation" in data:
         data["activation"] = functions.get(data["activation"], data["activation"])
+    if kind == "channels":
+        _only(data, ("layers", *COMMON), "the layer 'channels'")
+        return Channels(tuple(_read_layer(window, functions) for window in data.pop("layers")), **data)
     if kind == "bi":
         _only(data, ("layer", *COMMON), "the layer 'bi'")
         return Bidirectional(_read_layer(data.pop("layer"), functions), **data)

@@ -21,7 +21,7 @@ from .activations import SIMPLEX, activate, activation, range_of
 from .initial import policy
 from .words import whole
 
-__all__ = ["KINDS", "Activation", "Dense", "Dropout", "Embedding", "Last", "Layer", "LayerNorm", "MaxPool", "MeanPool",
+__all__ = ["KINDS", "Activation", "Channels", "Dense", "Dropout", "Embedding", "Last", "Layer", "LayerNorm", "MaxPool", "MeanPool",
            "Window", "layer", "options_of"]
 
 KINDS = {}                  # the layers that the one-line spec and model files know, by kind
@@ -35,6 +35,7 @@ class Layer:
     Options  name     the layer's own name instead of a number
              initial  policy of its initial values, a name or a distribution; None: the network's
              l2, l1   its penalties; None: the network's
+             frozen   training leaves its parameters as they are, and no penalty counts them
 
     A subclass may say: ``numbered`` False (no parameters, takes no number), ``steps`` "reads" (wants time steps) or
     "ends" (gives one value for all steps), ``reads_ids`` (the first layer of a network on whole numbers),
@@ -45,6 +46,7 @@ class Layer:
     initial: object = field(default=None, kw_only=True)
     l2: float | None = field(default=None, kw_only=True)
     l1: float | None = field(default=None, kw_only=True)
+    frozen: bool = field(default=False, kw_only=True)
 
     kind: ClassVar[str] = "layer"
     numbered: ClassVar[bool] = True
@@ -79,6 +81,9 @@ class Layer:
             raise SpecError(f"{str(self.name)[:80]!r} is no name for a layer", fix="letters, digits and _, at most 64")
         for option in ("l2", "l1"):
             changes[option] = strength(option, getattr(self, option))
+        for option in ("frozen", "padding"):
+            if not isinstance(getattr(self, option, False), bool):
+                raise SpecError(f"{option} = {getattr(self, option)!r}", fix="True or False")
         if hasattr(self, "activation"):
             changes["activation"] = activation(self.activation)
         for option in ("units", "inputs", "size", "vocabulary", "embedding"):
@@ -110,7 +115,7 @@ def options_of(given):
     return {f.name: getattr(given, f.name) for f in own if getattr(given, f.name) != f.default}
 
 
-COMMON = ("name", "initial", "l2", "l1")
+COMMON = ("name", "initial", "l2", "l1", "frozen")
 
 
 @dataclass(frozen=True)
@@ -210,10 +215,14 @@ class LayerNorm(Layer, word="layer_norm"):
 
 @dataclass(frozen=True)
 class Embedding(Layer, word="embedding"):
-    """A vector for each step's id: e[t,n,j] = Σ_v [ids[t,n] = v] E[v,j]; the table's rows are parameters."""
+    """A vector for each step's id: e[t,n,j] = Σ_v [ids[t,n] = v] E[v,j]; the table's rows are parameters.
+
+    Options  units: of a vector; vocabulary: ids lie below it; padding: as for Window
+    """
 
     units: int
     vocabulary: int
+    padding: bool = False
 
     reads_ids: ClassVar[bool] = True
     steps: ClassVar[str] = "reads"
@@ -227,22 +236,70 @@ class Embedding(Layer, word="embedding"):
 
 @dataclass(frozen=True)
 class Window(Layer, word="window"):
-    """The vectors of a window's ids, laid one after another: ``size`` ids give size · embedding features."""
+    """The vectors of a window's ids, laid one after another: ``size`` ids give size · embedding features.
+
+    Options  padding  False: an id for what lies beyond the end of a sentence is a word like the others, and its vector learns.
+                      True: the id −1 stands for no word: [−1 = v] is 0 for every v, so its vector is 0 and never learns
+             frozen   the vectors given at the start stay
+    """
 
     size: int
     vocabulary: int
     embedding: int
+    padding: bool = False
 
     reads_ids: ClassVar[bool] = True
     positional: ClassVar[tuple] = ("size",)
 
-    def forward(self, scope, x):
+    def forward(self, scope, x, start=0):
+        """``start`` is the window's first column among the ids."""
         v, e = scope.unit(self.vocabulary, part="vocabulary", letter="v"), scope.unit(self.embedding, part="vector")
         table = scope.parameter("E", (v, e), "table")
         position, one = scope.unit_of(x), scope.unit(1, part="one")
-        vectors = [total(one_hot(slice_(x, position, p, one), v) * table, over=(v, one)) for p in range(self.size)]
+        vectors = [total(one_hot(slice_(x, position, start + p, one), v) * table, over=(v, one)) for p in range(self.size)]
         along = [e] * self.size
         return scope.define("e", join(vectors, along, scope.unit(self.size * self.embedding)), role="activation")
+
+
+@dataclass(frozen=True)
+class Channels(Layer, word="channels"):
+    """Several windows on one text (its words, their shapes, their endings), each with a table of its own, side by side.
+
+    Options  layers  windows, in the order in which their ids stand in a row: (n, Σ sizes); those without a name are called
+                     channel1, channel2, …. In the spec: "window 5 … + window 3 …"
+    """
+
+    layers: tuple
+
+    reads_ids: ClassVar[bool] = True
+
+    size = property(lambda self: sum(window.size for window in self.layers), doc="Ids of a row.")
+    padding = property(lambda self: any(window.padding for window in self.layers), doc="Does a window know the id −1?")
+    vocabulary = property(lambda self: tuple(window.vocabulary for window in self.layers for _ in range(window.size)),
+                          doc="Of each id of a row.")
+
+    def checked(self):
+        if len(self.layers) < 2 or not all(isinstance(window, Window) for window in self.layers):
+            raise SpecError("channels are two windows or more", fix="Channels((Window(5, …), Window(3, …)))")
+        windows = tuple(replace(window, name=window.name or f"channel{k}").checked() for k, window in enumerate(self.layers, 1))
+        names = [window.name for window in windows]
+        if len(set(names)) < len(names):
+            raise SpecError(f"two channels are called {max(names, key=names.count)!r}", fix="choose another name")
+        if len({window.padding for window in windows}) > 1:
+            raise SpecError("padding is said of some channels", fix="say it of all of them, or of none")
+        changes = {"initial": policy(self.initial), **{option: strength(option, getattr(self, option)) for option in ("l2", "l1")}}
+        return replace(self, layers=windows, **changes)
+
+    def forward(self, scope, x):
+        parts, start = [], 0
+        for window in self.layers:
+            own = {option: getattr(self, option) for option in ("initial", "l2", "l1")
+                   if getattr(window, option) is None}
+            window = replace(window, frozen=window.frozen or self.frozen, **own)
+            parts.append(window.forward(scope.part(window), x, start))
+            start += window.size
+        along = [scope.unit_of(part) for part in parts]
+        return scope.define("e", join(parts, along, scope.unit(sum(i.extent for i in along))), role="activation")
 
 
 class _Pool(Layer):
@@ -338,10 +395,10 @@ def layer(function=None, *, numbered=True):
     known = [p for p in list(signature(function).parameters.values())[2:] if p.kind is not Argument.VAR_KEYWORD]
     function.numbered = numbered
 
-    def make(*values, name=None, initial=None, l2=None, l1=None, **options):
+    def make(*values, name=None, initial=None, l2=None, l1=None, frozen=False, **options):
         named = dict(zip((p.name for p in known), values))
         options = tuple(sorted({**named, **options}.items()))
-        return FunctionLayer(function, options, name=name, initial=initial, l2=l2, l1=l1)
+        return FunctionLayer(function, options, name=name, initial=initial, l2=l2, l1=l1, frozen=frozen)
     make.__name__, make.__doc__, make.function = function.__name__, function.__doc__, function
     return make
 

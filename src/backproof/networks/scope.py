@@ -24,6 +24,7 @@ class Parameter:
             layer    the layer it belongs to
             initial  the distribution it starts from, as data
             l2, l1   the strength of its penalties
+            frozen   training leaves it as it is
     """
 
     name: str
@@ -33,6 +34,7 @@ class Parameter:
     initial: tuple
     l2: float = 0.0
     l1: float = 0.0
+    frozen: bool = False
 
     @property
     def shape(self):
@@ -91,10 +93,11 @@ class Scope:
     A numbered layer's names are the symbol and the number (W1), a named layer's the name and the symbol (output.W).
     """
 
-    def __init__(self, assembly, layer, label, number, *, letter="j", named=False, prefix=""):
+    def __init__(self, assembly, layer, label, number, *, letter="j", named=False, prefix="", owner=None):
         self.assembly, self.layer, self.label, self.number = assembly, layer, label, number
         self.letter, self.is_named, self.prefix = letter, named, prefix
         self.direction = -1 if prefix else 1
+        self.owner = owner or label              # the layer that its parameters and equations belong to
         self.own = None                          # the layer's own index, once asked for
         self.journal = []
         self.held = {}                           # symbol -> its value one step back
@@ -123,6 +126,10 @@ class Scope:
         """The scope of the same layer's half that runs backwards in time."""
         return Scope(self.assembly, self.layer, self.label, self.number, letter=self.letter, named=self.is_named,
                      prefix="reverse_")
+
+    def part(self, layer):
+        """The scope of a named layer within this one."""
+        return Scope(self.assembly, layer, layer.name, self.number, letter=self.letter, named=True, owner=self.label)
 
     # ------------------------------------------------------------------------------------------------ indices
 
@@ -159,7 +166,8 @@ class Scope:
         decays = kind in ("weight", "recurrent", "table") or kind == "bias" and assembly.decay_biases
         l2, l1 = (own if own is not None else common
                   for own, common in ((layer.l2, assembly.l2), (layer.l1, assembly.l1)))
-        assembly.parameters[name] = Parameter(name, axes, kind, self.label, given, l2 * decays, l1 * decays)
+        decays = decays and not layer_frozen(layer)
+        assembly.parameters[name] = Parameter(name, axes, kind, self.owner, given, l2 * decays, l1 * decays, layer_frozen(layer))
         self.journal.append(("parameter", variable, symbol, kind, initial))
         return variable
 
@@ -181,7 +189,7 @@ class Scope:
         """Name an equation of the layer; returns what refers to it."""
         expression = as_node(expression)
         ref = self.assembly.system.define(self.named(symbol), expression, axes=axes or stored(expression.indices),
-                                          role=role, layer=self.label)
+                                          role=role, layer=self.owner)
         self.journal.append(("define", ref, symbol, expression, role))
         return ref
 
@@ -234,6 +242,10 @@ class Scope:
         if self.assembly.given_state:
             self.assembly.system.define(f"{ref.name}.end", edge(ref, TIME, "last"), role="carried", layer=self.label)
         return ref
+
+
+def layer_frozen(layer):
+    return bool(getattr(layer, "frozen", False))
 
 
 def stored(indices):

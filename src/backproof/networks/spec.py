@@ -1,7 +1,8 @@
 """The one-line spec of a network.
 
     spec  := inputs | part | part …
-    part  := [name:] [kind] [units] [activation] [key=value | key value | flag] …
+    part  := piece [+ piece] …         windows joined by + are channels
+    piece := [name:] [kind] [units] [activation] [key=value | key value | flag] …
 
 Reads   "784 | 128 relu | dropout 0.2 | output: 10 softmax"; the first part is the number of inputs, or a part that
         reads whole numbers ("window 5 vocabulary=10000 embedding 50").
@@ -9,7 +10,7 @@ Gives   the number of inputs and the layers, and back.
 """
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from ..calculus import Function
 from ..errors import SpecError
@@ -17,7 +18,7 @@ from . import cells, layers                                                     
 from .activations import ACTIVATIONS, word_of
 from .cells import Bidirectional
 from .initial import policy_text
-from .layers import KINDS, Activation, Dense, options_of
+from .layers import KINDS, Activation, Channels, Dense, options_of
 from .words import unknown
 
 __all__ = ["parse", "text"]
@@ -45,7 +46,8 @@ def parse(spec, words=None):
     found = []
     for position, part in enumerate(parts, 1 if inputs is None else 2):
         where = f"part {position}, {part.strip()!r}, of {spec!r:.200}"
-        layer = _Part(part, where, words or {}).layer()
+        pieces = [_Part(piece, where, words or {}).layer() for piece in re.split(r"\s\+\s", part)]
+        layer = pieces[0] if len(pieces) == 1 else Channels(tuple(pieces))
         if not found and inputs is None and not layer.reads_ids:
             raise SpecError(f"the spec begins with {part.strip()!r}", where=repr(spec),
                             fix='begin with the number of inputs, as in "4 | 8 tanh | 3 softmax"')
@@ -70,7 +72,7 @@ class _Part:
     def makers(self):
         own = {name: value for name, value in self.words.items()
                if callable(value) and not isinstance(value, Function) and not hasattr(value, "expression")}
-        return {**{kind: made for kind, made in KINDS.items() if kind != "activation"}, **own}
+        return {**{kind: made for kind, made in KINDS.items() if kind not in ("activation", "channels")}, **own}
 
     def layer(self):
         tokens, makers = self.tokens, self.makers()
@@ -159,6 +161,10 @@ def _text(layer, bare=False):
         inner = _text(layer.layer)
         rest = _options(layer, {k: v for k, v in options_of(layer).items() if k != "layer"})
         return None if inner is None or rest is None else " ".join([*_name(layer), "bi", inner, *rest])
+    if isinstance(layer, Channels):
+        pieces = [_text(window if window.name != f"channel{k}" else replace(window, name=None))
+                  for k, window in enumerate(layer.layers, 1)]
+        return None if None in pieces or options_of(layer).keys() - {"layers"} else " + ".join(pieces)
     if KINDS.get(layer.kind) is not type(layer):
         return None
     words = _options(layer, options_of(layer))

@@ -6,7 +6,7 @@ Gives   the layers' equations, then E (one sample), penalty, L (their weighted m
 
 from dataclasses import dataclass
 
-from ..calculus import SAMPLE, TIME, Index, Variable, abs, add, as_node, identity, mean, number, one_hot, square, total
+from ..calculus import ONE, SAMPLE, TIME, Index, Variable, abs, add, as_node, identity, mean, number, one_hot, square, total
 from ..derive import stable
 from ..errors import OptionError, ShapeError, SpecError
 from .activations import SIMPLEX
@@ -14,9 +14,10 @@ from .layers import Layer, mean_over_steps
 from .losses import PAIR
 from .scope import Assembly, Scope, stored
 
-__all__ = ["Described", "RESERVED", "checked_layers", "describe", "seeds"]
+__all__ = ["Described", "RESERVED", "checked_layers", "describe", "penalties", "seeds"]
 
-RESERVED = ("E", "J", "L", "adj", "adj2", "begins", "counts", "grad", "hess", "ids", "mask", "penalty", "penalty_scale", "prediction",
+RESERVED = ("E", "J", "L", "adj", "adj2", "begins", "counts", "grad", "hess", "idle", "ids", "mask", "penalty", "penalty_scale",
+            "prediction",
             "steps", "v", "w", "x", "xi", "y")
 
 
@@ -107,7 +108,8 @@ def describe(layers, inputs, loss, *, initial=None, l2=0.0, l1=0.0, decay_biases
 def _input(first, free, inputs, sequence):
     if first.reads_ids:
         position = [] if first.steps else [Index("position", first.size, "unit", "p")]
-        return Variable("ids", (*free, *position), "input", integer=True)
+        facts = ("holes",) if getattr(first, "padding", False) else ()
+        return Variable("ids", (*free, *position), "input", integer=True, facts=facts)
     return Variable("x", (*free, Index("input", inputs, "unit", "i")), "input")
 
 
@@ -170,13 +172,7 @@ def _loss(system, assembly, loss, a, outputs, target):
 
 def _objective(system, parameters, weighted, scaled_penalty=False):
     """Define the penalty (where there is one), L and J = L + penalty, or L + scale · penalty."""
-    terms = []
-    for parameter in parameters:
-        value = Variable(parameter.name, parameter.axes, "parameter")
-        if parameter.l2:
-            terms.append(number(parameter.l2) * 0.5 * total(square(value), over=parameter.axes))
-        if parameter.l1:
-            terms.append(number(parameter.l1) * total(abs(value), over=parameter.axes))
+    terms = [term for parameter in parameters for term in penalties(parameter)]
     sample = system.ref("E")
     if weighted:
         sample = Variable("w", (SAMPLE,), "weight") * sample
@@ -187,6 +183,15 @@ def _objective(system, parameters, weighted, scaled_penalty=False):
     if terms and scaled_penalty:
         penalty = PENALTY_SCALE * penalty
     system.define("J", loss + penalty if terms else loss, role="objective")
+
+
+def penalties(parameter, value=None, share=ONE):
+    """The terms λ/2 Σ θ² and μ Σ |θ| of a parameter; of rows at places where each counts by its share."""
+    value = Variable(parameter.name, parameter.axes, "parameter") if value is None else value
+    if parameter.l2:
+        yield number(parameter.l2) * 0.5 * total(square(value) * share, over=value.indices)
+    if parameter.l1:
+        yield number(parameter.l1) * total(abs(value) * share, over=value.indices)
 
 
 def seeds(system, weighted=False, scaled_penalty=False):

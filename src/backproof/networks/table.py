@@ -60,6 +60,10 @@ def kind_text(layer):
         words.append(word_of(layer.activation))
     elif layer.kind == "dropout":
         words.append(f"{layer.rate:g}")
+    elif layer.kind == "channels":
+        words = [" + ".join(f"{window.name}: {kind_text(window)} {window.size}" for window in layer.layers)]
+    if layer.frozen and layer.numbered:
+        words.append("frozen")
     return " ".join(words)
 
 

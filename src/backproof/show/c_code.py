@@ -27,11 +27,12 @@ WORDS = {
     "log": "log({})", "sqrt": "sqrt({})", "abs": "fabs({})", "sign": "sign_of({})", "step": "step_of({})",
     "greater": "({} > {} ? 1.0 : 0.0)", "equal": "({} == {} ? 1.0 : 0.0)", "maximum": "larger({}, {})", "minimum": "smaller({}, {})",
     "select": "({} != 0.0 ? {} : {})", "sigmoid": "sigmoid({})", "tanh": "tanh({})", "erf": "erf({})", "expm1": "expm1({})",
-    "softplus": "softplus({})",
+    "softplus": "softplus({})", "normal_cdf": "normal_cdf({})",
 }
 FUNCTIONS = {
     "sigmoid": "static real sigmoid(real x)\n{\n    const real e = exp(-fabs(x));\n    return (x < 0 ? e : 1.0) / (1.0 + e);\n}",
     "softplus": "static real softplus(real x)\n{\n    return (x > 0 ? x : 0.0) + log1p(exp(-fabs(x)));\n}",
+    "normal_cdf": "static real normal_cdf(real x)\n{\n    return 0.5 * erfc(-0.70710678118654752 * x);\n}",
     "larger": "static real larger(real a, real b)\n{\n    return a < b || b != b ? b : a;\n}",
     "smaller": "static real smaller(real a, real b)\n{\n    return a > b || b != b ? b : a;\n}",
     "sign_of": "static real sign_of(real x)\n{\n    return x > 0 ? 1.0 : x < 0 ? -1.0 : x;\n}",
@@ -389,8 +390,13 @@ class _Body:
     def _gather(self, instruction, indent, step):
         source, ids = instruction.operands
         axes = [i for i in self.program.values[instruction.out].axes if i not in step]
+        place = self.element(ids, {i: "0" for i in ids.labels if i not in axes and i not in step})
+        there = f"{place} < 0 ? 0.0 : " if self.holes(ids) else ""                              # −1 stands for no entry
         return self.nest(axes, indent, lambda d: [
-            f"{d}{self.target(instruction)} = {self.element(source, {instruction.index: self.element(ids)})};"])
+            f"{d}{self.target(instruction)} = {there}{self.element(source, {instruction.index: place})};"])
+
+    def holes(self, ids):
+        return "holes" in self.program.values[ids.value].facts
 
     def _scatter(self, instruction, indent, step):
         source, ids = instruction.operands
@@ -400,7 +406,8 @@ class _Body:
         clear = self.nest(axes, indent, lambda d: [f"{d}{self.target(instruction)} = 0.0;"])
         where = self.at(instruction.out, [self.element(ids) if i == instruction.index else self.variable(i) for i in value.axes])
         own = [i for i in ids.labels if i not in step]
-        return [*clear, *self.nest([*own, *rest], indent, lambda d: [f"{d}{where} += {self.element(source)};"])]
+        there = f"if ({self.element(ids)} >= 0) " if self.holes(ids) else ""
+        return [*clear, *self.nest([*own, *rest], indent, lambda d: [f"{d}{there}{where} += {self.element(source)};"])]
 
     def _onehot(self, instruction, indent, step):
         ids, = instruction.operands

@@ -1,6 +1,6 @@
 """The phrases of the pages, in English and Chinese: one table, one row each. {0}, {1} stand for numbers and names."""
 
-__all__ = ["PAGE_WORDS", "page_phrase"]
+__all__ = ["PAGE_WORDS", "SENTENCE_WORDS", "page_phrase"]
 
 PAGE_WORDS = {
     "heading": ("Trace of a network", "网络的逐步追踪"),
@@ -252,6 +252,47 @@ PAGE_WORDS = {
     "no_weight": ("Choose a weight.", "请选择权重。"),
     "gone": ("not kept in this page", "本页未保留"),
     "ids": ("token {0}", "词元 {0}"),
+}
+
+SENTENCE_WORDS = {
+    "about": (
+        "Choose a word. Its window is what the network reads; below, the error signal is shared out from the score down to "
+        "every component of the word vectors.",
+        "请选择一个词。网络读取该词的窗口；下方显示误差信号如何从得分逐层分配到每个词向量的各个分量。",
+    ),
+    "sentence": ("The sentence", "句子"),
+    "language": ("中文", "English"),
+    "theme": ("Theme", "主题"),
+    "signal": ("The signal", "误差信号"),
+    "loss": ("the error E, if the tag were", "误差 E，假设标签为"),
+    "score": ("1 at the score of", "从该得分出发的信号 1："),
+    "scored": ("score of {0}: {1}", "{0} 的得分：{1}"),
+    "error": ("E = {0} if the tag were {1}", "若标签为 {1}，E = {0}"),
+    "output": ("What the network says", "网络的输出"),
+    "window": ("The window and its vectors", "窗口与词向量"),
+    "word": ("word", "词"),
+    "vector": ("vector e (above), ∂/∂e (below)", "上：词向量 e；下：∂/∂e"),
+    "size": ("‖∂/∂e‖", "‖∂/∂e‖"),
+    "share": ("share", "占比"),
+    "product": ("e · ∂/∂e", "e · ∂/∂e"),
+    "drives": ("{0} drives the update most: {1} of the signal.", "{0} 对更新的影响最大：占信号的 {1}。"),
+    "none": ("No signal reaches the words: nothing would be learnt.", "没有信号到达词向量：不会学到任何东西。"),
+    "outside": ("beyond the end", "句外"),
+    "components": ("Components of {0}", "{0} 的各分量"),
+    "component": ("component", "分量"),
+    "value": ("value", "值"),
+    "derivative": ("∂/∂e", "∂/∂e"),
+    "layers": ("The signal in the layers", "各层的信号"),
+    "unit": ("unit", "单元"),
+    "most": ("the {0} largest of {1}", "{1} 个中最大的 {0} 个"),
+    "repeated": (
+        "{0} stands {1} times in the window: its vector receives the sum.",
+        "{0} 在窗口中出现 {1} 次：其词向量得到各处信号之和。",
+    ),
+    "kept": ("The numbers of the first {0} of {1} words are kept in this page.", "本页保留了 {1} 个词中前 {0} 个的数字。"),
+    "equations": ("The equations", "方程"),
+    "tagged": ("tagged {0}", "标签 {0}"),
+    "truth": ("truth {0}", "真实标签 {0}"),
 }
 
 

@@ -31,6 +31,7 @@ HELPERS = {
     e = np.exp(-np.abs(x))                                   # never overflows
     return np.where(x < 0, e, 1) / (1 + e)''',
     "erf": '''erf = np.vectorize(math.erf, otypes=[float])''',
+    "normal_cdf": '''normal_cdf = np.vectorize(lambda x: math.erfc(-x * math.sqrt(0.5)) / 2, otypes=[float])''',
     "logsumexp": '''def logsumexp(x, axis):
     top = np.max(x, axis=axis, keepdims=True)
     return (np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top).squeeze(axis)''',

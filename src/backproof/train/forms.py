@@ -7,17 +7,17 @@ Gives   the session that trains so, single runs, and truncated gradients on thei
 import numpy as np
 
 from ..engines.reference import storage_order
-from ..errors import OptionError, ShapeError
+from ..errors import OptionError, ProgramError, ShapeError
 from ..lower import lower
 from . import lag, segments, stateful
 from .links import Links
 from .optimizers import update_alone, update_equations
-from .segments import BUDGET, Segments, segment_length
+from .segments import BUDGET, Segments, footprint, segment_length
 
-__all__ = ["run_of", "session_of", "truncated_gradients"]
+__all__ = ["predicted", "run_of", "session_of", "truncated_gradients"]
 
 
-def session_of(model, links, fed, optimizer, options, decay_biases, budget):
+def session_of(model, links, fed, optimizer, options, decay_biases, budget, lazy=True):
     """(function(parameters, state) -> session, the program of its updates)."""
     how, more = {**fed.how, **links.how}, (optimizer, options.clip_norm, options.clip_value, decay_biases)
     engine, dtype = model.engine, model.dtype
@@ -25,36 +25,71 @@ def session_of(model, links, fed, optimizer, options, decay_biases, budget):
         update, windows = update_program(model, *more), lag_of(model, fed.how, links.length, budget, training=True)
         return (lambda parameters, state: lag.Session(update, windows, windows.begin, parameters, state)), update
     if links.stateful:
-        program = model._step_program(how, *more, outputs=("L", "J", "E", *(f"{name}.end" for name in model.network.states)))
-        return (lambda parameters, state: stateful.Session(program, links.length, engine, parameters, state, dtype)), program
-    program = model._step_program(how, *more)
+        program = model._step_program(how, *more, lazy=lazy, outputs=("L", "J", "E", *(f"{name}.end" for name in model.network.states)))
+        given = program, links.length, engine
+        return (lambda parameters, state: stateful.Session(*given, parameters, state, dtype, model.threads)), program
+    program = model._step_program(how, *more, lazy=lazy)
     length = length_of(model, program, fed, options.batch_size, budget, links)
     if length is None:
         return (lambda parameters, state: engine.Session(program, parameters, state, dtype, model.threads)), program
-    cut = Segments.of(program, length, engine, dtype, links.cut)
+    program = model._step_program(how, *more, lazy=False)              # gradients of segments are summed as whole tables
+    cut = Segments.of(program, length, engine, dtype, links.cut, model.threads)
     return (lambda parameters, state: segments.Session(program, cut, parameters, state)), program
 
 
 def length_of(model, program, fed, rows, budget=BUDGET, links=Links({})):                          # noqa: B008 (frozen)
-    """Steps of a segment where whole sequences would not keep to the budget; None where they do."""
-    if not model.network.sequence:
+    """Steps of a segment where whole sequences would not keep to the budget (None: there is none); None where they do."""
+    if budget is None or not model.network.sequence:
         return None
-    return segment_length(program, model.dtype.itemsize, min(rows, fed.n), steps_of(fed), budget, links.length if links.cut else 1)
+    multiple = links.length if links.cut else 1
+    return segment_length(program, model.dtype.itemsize, min(rows, fed.n), steps_of(fed), budget, multiple, links.cut)
 
 
 def steps_of(fed):
     return next(array.shape[1] for name, array in fed.arrays.items() if name in ("x", "ids"))
 
 
-def run_of(model, program, fed, budget=BUDGET, cut=False, multiple=1, **scalars):
+def run_of(model, program, fed, budget=BUDGET, cut=False, multiple=1, parameters=None, **scalars):
     """One Run of a program on all samples, in segments where the budget asks for it; what it gives has no steps."""
-    length = length_of(model, program, fed, fed.n, budget, Links({}, length=multiple, cut=cut))
+    parameters = model.parameters if parameters is None else parameters
+    try:
+        length = length_of(model, program, fed, fed.n, budget, Links({}, length=multiple, cut=cut))
+    except ProgramError:                                   # no chain over time: the whole runs, in what memory there is
+        length = None
     if length is None:
         arrays = {name: storage_order(v, fed.arrays[name]) for name, v in program.inputs.items() if name in fed.arrays}
-        return model.engine.Run(program, {**model.parameters, **arrays, **scalars}, model.dtype)
-    session = segments.Session(program, Segments.of(program, length, model.engine, model.dtype, cut), model.parameters, {})
+        return model.engine.Run(program, {**parameters, **arrays, **scalars}, model.dtype, model.threads)
+    made = Segments.of(program, length, model.engine, model.dtype, cut, model.threads)
+    session = segments.Session(program, made, parameters, {})
     rows = np.arange(fed.n)
     return session.one(fed.arrays, rows, scalars, rows, 0, 0)
+
+
+def predicted(model, program, fed, budget=BUDGET):
+    """(the last Run, the output activations in storage order): long sequences segment by segment, the states carried along."""
+    network = model.network
+    carries = network.sequence and network.output_per_step and network.states and not network.bidirectional and budget is not None
+    needed = footprint(program, model.dtype.itemsize, N=fed.n, T=steps_of(fed)) if carries else 0
+    if not carries or needed <= budget:
+        run = run_of(model, program, fed, None if network.output_per_step else budget)
+        return run, run.outputs()["prediction"]
+    steps = steps_of(fed)
+    length = max(1, int(steps * budget // needed))
+    masked, parts, carried = "mask" in fed.arrays, [], {"begins": np.ones(fed.n)}
+    names = ("prediction", *(f"{state}.end" for state in network.states))
+    program = model.program(*names, given_state=True, **({"masked": True} if masked else {}))
+    for name, value in program.inputs.items():
+        if name.endswith(".start") and name not in fed.arrays:
+            carried[name] = np.zeros([fed.n if i.kind == "sample" else i.extent for i in value.axes])
+    for first in range(0, steps, length):
+        window = {name: a[:, first:first + length] for name, a in fed.arrays.items() if name in ("x", "ids", "mask")}
+        feeds = {name: storage_order(v, window[name]) for name, v in program.inputs.items() if name in window}
+        run = model.engine.Run(program, {**model.parameters, **feeds, **carried}, model.dtype, model.threads)
+        outputs = run.outputs()
+        parts.append(outputs["prediction"])
+        carried = {f"{state}.start": outputs[f"{state}.end"] for state in network.states}
+        carried["begins"] = np.zeros(fed.n)
+    return run, np.concatenate(parts)
 
 
 def truncated_gradients(model, fed, length=None, reach=None, xi=None, budget=BUDGET):
@@ -80,12 +115,13 @@ def lag_of(model, how, length, budget=BUDGET, training=False):
            "counted": model.network.output_per_step}
     names = model.network.states
     return lag.Lag(model.program("L", "J", gradients=True, **how), model.program("L", "J", gradients=True, given_state=True, **how),
-                   model.program(*names, training=training), names, length, model.engine, model.dtype, budget)
+                   model.program(*names, training=training), names, length, model.engine, model.dtype, budget,
+                   model.threads)
 
 
 def update_program(model, optimizer, clip_norm, clip_value, decay_biases):
     """The update alone, the gradients its inputs."""
-    parameters = model.network.parameters
+    parameters = [p for p in model.network.parameters if not p.frozen]
     system, gradients = update_alone(parameters)
     system, replaces = update_equations(system, gradients, parameters, optimizer, clip_norm=clip_norm, clip_value=clip_value,
                                         decay_biases=decay_biases)

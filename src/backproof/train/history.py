@@ -11,7 +11,8 @@ class History:
     """Records of the epochs, in order; a column by name: history["validation_loss"].
 
     Fields  epoch (from 0), step (done so far), loss (data term, averaged over the epoch's samples as they were met),
-            objective (with penalties), validation_loss, learning_rate, seconds; best: the epoch whose weights were kept.
+            objective (with penalties), validation_loss, learning_rate, seconds; with a pairwise loss idle, the share of
+            pairs whose loss was 0 when they were met, so that they changed nothing; best: the epoch whose weights were kept.
     """
 
     records: list = field(default_factory=list)
@@ -43,12 +44,14 @@ class History:
         return "\n".join([*lines, "", self.stopped])
 
     def __str__(self):
-        lines = [f"{'epoch':>5} {'loss':>12} {'objective':>12} {'validation':>12} {'rate':>10}"]
+        pairs = any("idle" in r for r in self.records)
+        lines = [f"{'epoch':>5} {'loss':>12} {'objective':>12} {'validation':>12} {'rate':>10}" + f" {'idle':>7}" * pairs]
         for r in self.records:
             cells = [r.get(c) for c in ("loss", "objective", "validation_loss", "learning_rate")]
             texts = ["" if c is None else f"{c:.6g}" for c in cells]
+            idle = f" {r['idle']:>7.1%}" if "idle" in r else ""
             mark = " best" if r["epoch"] == self.best else ""
-            lines.append(f"{r['epoch']:>5} {texts[0]:>12} {texts[1]:>12} {texts[2]:>12} {texts[3]:>10}{mark}")
+            lines.append(f"{r['epoch']:>5} {texts[0]:>12} {texts[1]:>12} {texts[2]:>12} {texts[3]:>10}{idle}{mark}")
         if self.stopped:
             lines.append(self.stopped)
         return "\n".join(lines)

@@ -28,9 +28,12 @@ class Lag:
                 budget  bytes that the windows at work at once may take
     """
 
-    def __init__(self, begin, window, states, names, length, engine, dtype, budget):
+    def __init__(self, begin, window, states, names, length, engine, dtype, budget, threads=None):
         self.begin, self.window, self.states, self.names = begin, window, states, names
-        self.length, self.engine, self.dtype, self.budget = length, engine, np.dtype(dtype), budget
+        self.length, self.engine, self.dtype, self.budget, self.threads = length, engine, np.dtype(dtype), budget, threads
+
+    def run(self, program, feeds):
+        return self.engine.Run(program, feeds, self.dtype, self.threads)
 
     def gradients(self, parameters, arrays, noise=None):
         """({parameter: gradient of J}, L, J) of a minibatch.
@@ -70,7 +73,7 @@ class Lag:
 
     def windows(self, parameters, arrays, timed, rows, last, lengths, weights, n, per_step):
         """The windows that end at (row, last step), as many at once as the budget allows."""
-        states = self.engine.Run(self.states, {**parameters, **stored(self.states, arrays)}, self.dtype).outputs()
+        states = self.run(self.states, {**parameters, **stored(self.states, arrays)}).outputs()
         one = footprint(self.window, self.dtype.itemsize, N=1, T=self.length)
         several = max(1, int(self.budget // one))
         offsets = np.arange(1 - self.length, 1)
@@ -87,7 +90,7 @@ class Lag:
     def add(self, program, parameters, arrays, samples, n, penalty):
         """Add a run's share: the program takes the mean over its own samples, the minibatch has ``n``; the penalty counts once."""
         arrays["w"] = arrays["w"] * (samples / n)
-        run = self.engine.Run(program, {**parameters, **stored(program, arrays), "penalty_scale": penalty}, self.dtype)
+        run = self.run(program, {**parameters, **stored(program, arrays), "penalty_scale": penalty})
         outputs, gradients = run.outputs(), run.gradients()
         self.total = gradients if self.total is None else {name: self.total[name] + g for name, g in gradients.items()}
         self.loss += float(outputs["L"])
@@ -121,7 +124,7 @@ class Session:
             gradients, loss, objective = self.lag.gradients(self.parameters, arrays, noise)
             given = {**{f"given.{name}": g for name, g in gradients.items()}, "given.L": loss, "given.J": objective}
             now = {name: values[k] for name, values in scalars.items()}
-            run = self.lag.engine.Run(self.update, {**given, **self.parameters, **self.state, **now}, self.dtype)
+            run = self.lag.run(self.update, {**given, **self.parameters, **self.state, **now})
             found = new_values(run, self, done)
             if found is None:
                 return done

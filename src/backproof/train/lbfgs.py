@@ -36,11 +36,12 @@ class Trail:
         return {"values": np.array(self.values), "gradients": np.array(self.gradients), "iterations": np.array([self.iterations])}
 
 
-def minimise(objective, parameters, *, iterations, tolerance=1e-10, decrease=None, corrections=20, calls=None,
+def minimise(objective, parameters, *, iterations, fixed=None, tolerance=1e-10, decrease=None, corrections=20, calls=None,
              history=None, validate=None, callbacks=(), trail=None, look=lambda: None):
     """Minimise objective({name: array}) -> (J, {name: gradient}) from the parameters given.
 
-    Parameters  tolerance    on the largest entry of the gradient; decrease: on the relative decrease of J
+    Parameters  fixed        {name: array} of parameters that stay as they are
+                tolerance    on the largest entry of the gradient; decrease: on the relative decrease of J
                 corrections  pairs of steps and gradients kept; calls: evaluations at most
                 trail        of the same run before it was interrupted; it goes on growing
                 look         called after every iteration; what it raises ends the run
@@ -55,7 +56,7 @@ def minimise(objective, parameters, *, iterations, tolerance=1e-10, decrease=Non
     cuts = np.cumsum([parameters[name].size for name in names])[:-1]
 
     def unflatten(theta):
-        return {name: part.reshape(shape) for name, part, shape in zip(names, np.split(theta, cuts), shapes)}
+        return {**(fixed or {}), **{name: part.reshape(shape) for name, part, shape in zip(names, np.split(theta, cuts), shapes)}}
 
     trail = Trail() if trail is None else trail
     trail.unflatten, known, before, met = unflatten, len(trail.values), trail.iterations, [0, 0]      # evaluations and iterations met

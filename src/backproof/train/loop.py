@@ -101,7 +101,8 @@ class Interrupted(KeyboardInterrupt):
 
 
 def train(session, data, n, optimizer, options, *, seed, history=None, validate=None, callbacks=(), start=(0, 0), layer_of=None,
-          rows=None, links=None, stopping=None, more_scalars=None, checkpoints=None, progress=None, updates=None):
+          rows=None, links=None, stopping=None, more_scalars=None, checkpoints=None, progress=None,
+          sampled=None, updates=None):
     """Run epochs on a session.
 
     Parameters  data       {input: array, sample-first}, weights "w" included where the program has them
@@ -113,6 +114,7 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
                 stopping   the rule of stopping; None: Patience by the options
                 more_scalars  function(rows in order) -> {scalar input: one number per step}
                 checkpoints   object with ``every`` (steps between its looks) and look(progress, …); may raise Interrupted
+                sampled    function(epoch) -> {input: array} that is drawn anew for every epoch, or None
                 updates    how many updates a step takes, where it is a minibatch in segments (each gets its own scalars)
                 progress   of an interrupted run, with the session's parameters and state as they were then
     Raises      NonFiniteError in the step where a loss, gradient or new parameter is not finite; it is not applied.
@@ -148,6 +150,7 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
                 found["xi"] = np.broadcast_to(drawn[0], (last - first, len(drawn[0]))) if same else np.stack(drawn)
             return {**found, **{name: values[first:last] for name, values in more.items()}}
         every = checkpoints.every if checkpoints else per_epoch
+        data = {**data, **sampled(epoch)} if sampled else data
         while progress.within.done < per_epoch:
             look()
             first, last = progress.within.done, min(per_epoch, (progress.within.done // every + 1) * every)
@@ -157,6 +160,8 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
         done = progress.within
         measured = None if validate is None else validate(session.parameters)
         measured = measured if isinstance(measured, dict) else {"validation_loss": measured}
+        if "idle" in session.program.outputs:
+            measured = {**measured, "idle": done.idle / done.samples}
         with uninterrupted():                                     # an epoch is counted as a whole, or not
             record = history.append(epoch=epoch, step=progress.steps, loss=done.loss / done.samples,
                                     objective=done.objective / done.samples, **measured,

@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from inspect import signature
 
-from ..calculus import (System, Variable, abs, add, as_node, identity, largest, maximum, minimum, number, reciprocal, sqrt, square,
-                        total)
+from ..calculus import (ONE, System, Variable, abs, add, as_node, identity, largest, maximum, minimum, number, reciprocal, sqrt,
+                        square, total)
 from ..errors import OptionError
+from ..lower import RowsOf
+from ..networks.systems import penalties
+from .rows import rows_of
 
 __all__ = ["Optimizer", "OPTIMIZERS", "optimizer", "update_alone", "update_equations"]
 
@@ -143,14 +146,17 @@ adamw = optimizer("adamw", slots=("mean", "square"), scalars=_adam_scalars, deco
                   beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.01)(_adam)
 
 
-def update_equations(system, gradients, parameters, optimizer, *, clip_norm=None, clip_value=None, decay_biases=False):
+def update_equations(system, gradients, parameters, optimizer, *, clip_norm=None, clip_value=None, decay_biases=False, lazy=False):
     """Extend a system with the update of every parameter.
 
-    Parameters  gradients   {parameter: equation of its gradient}
+    Parameters  gradients   {parameter: equation of its gradient}; with ``lazy`` a table's is replaced by that of its rows
                 parameters  the network's parameters (name, kind); decay spares biases unless ``decay_biases``
-    Returns     {equation: the parameter or state that it replaces}
+                lazy        tables of vectors are updated at the rows that the step looks up: value, slots and decay of
+                            all other rows stay as they are
+    Returns     {equation: the parameter or state that it replaces, or RowsOf it}
     """
     system, replaces = system.copy(), {}
+    tables = _tables(system, gradients, parameters) if lazy else {}
     eta = Variable("eta", (), "scalar")
     scalars = {name: Variable(name, (), "scalar") for name in optimizer.at(1)}
     accepted = signature(optimizer.rule).parameters
@@ -162,28 +168,27 @@ def update_equations(system, gradients, parameters, optimizer, *, clip_norm=None
     if clip_value is not None:
         clipped = {name: _between(g, clip_value) for name, g in clipped.items()}
     if clip_norm is not None:
-        clipped = _clipped(system, clipped, clip_norm)
+        clipped = _clipped(system, clipped, clip_norm, {name: rows.share for name, rows in tables.items()})
     for parameter in parameters:
-        if parameter.name not in gradients:
+        if parameter.name not in gradients or getattr(parameter, "frozen", False):
             continue
-        theta = variables[parameter.name]
+        variable, rows = variables[parameter.name], tables.get(parameter.name)
+        theta = rows.at(variable) if rows else variable
         g, kept = clipped[parameter.name], theta
         if decay and (decay_biases or parameter.kind not in ("bias", "scale")):
             if optimizer.decoupled:
                 kept = theta - eta * decay * theta
             else:
                 g = g + decay * theta
-        slots = [Variable(f"{slot}.{theta.name}", theta.axes, "state") for slot in optimizer.slots]
-        results = optimizer.rule(kept, g, *slots, eta=eta, **options, **scalars)
-        names = [f"next.{slot.name}" for slot in slots]
-        new_slots = results[1:]
-        defined = {}
-        for name, slot, value in zip(names, slots, new_slots):
-            defined[value] = system.define(name, value, axes=theta.axes, role="update", layer=parameter.layer)
-            replaces[name] = slot.name
+        slots = [Variable(f"{slot}.{variable.name}", variable.axes, "state") for slot in optimizer.slots]
+        results = optimizer.rule(kept, g, *(rows.at(slot) if rows else slot for slot in slots), eta=eta, **options, **scalars)
+        axes = rows.axes if rows else variable.axes
+        for slot, value in zip(slots, results[1:]):
+            system.define(f"next.{slot.name}", value, axes=axes, role="update", layer=parameter.layer)
+            replaces[f"next.{slot.name}"] = RowsOf(slot.name, rows.places) if rows else slot.name
         value = system.fold(results[0])
-        system.define(f"next.{theta.name}", value, axes=theta.axes, role="update", layer=parameter.layer, rule="update")
-        replaces[f"next.{theta.name}"] = theta.name
+        system.define(f"next.{variable.name}", value, axes=axes, role="update", layer=parameter.layer, rule="update")
+        replaces[f"next.{variable.name}"] = RowsOf(variable.name, rows.places) if rows else variable.name
     return system, replaces
 
 
@@ -200,14 +205,33 @@ def update_alone(parameters):
     return system, gradients
 
 
-def _clipped(system, gradients, limit):
+def _tables(system, gradients, parameters):
+    """{table: its Rows} for tables that the step reads by lookups alone; their gradients become the rows', and their share
+    of the penalty is that of the rows."""
+    tables = {}
+    for parameter in parameters:
+        if parameter.kind == "table" and parameter.name in gradients:
+            found = rows_of(system, system.variables[parameter.name], gradients[parameter.name])
+            if found is not None:
+                tables[parameter.name] = found
+                gradients[parameter.name] = found.gradient.name
+    if any(parameter.name in tables and (parameter.l2 or parameter.l1) for parameter in parameters):
+        at = {name: (rows.at(rows.table), rows.share) for name, rows in tables.items()}
+        terms = [term for parameter in parameters for term in penalties(parameter, *at.get(parameter.name, ()))]
+        system.revise("penalty", expression=add(terms))
+    return tables
+
+
+def _clipped(system, gradients, limit, shares):
     """Gradients scaled together to a norm of at most ``limit``; by their largest entry first, so that no square overflows
-    (the abs keeps g·unit together: products of products flatten)."""
+    (the abs keeps g·unit together: products of products flatten). A row of a table that stands at several places counts
+    by its share at each."""
     entries = [largest(abs(g), g.indices) if g.indices else abs(g) for g in gradients.values()]
     while len(entries) > 1:
         entries = [maximum(*pair) if len(pair) == 2 else pair[0] for pair in (entries[k:k + 2] for k in range(0, len(entries), 2))]
     unit = system.define("gradient_unit", reciprocal(maximum(entries[0], number(1e-30))), role="norm")
-    norm = system.define("gradient_norm", sqrt(add([total(square(abs(g * unit)), g.indices) for g in gradients.values()])), role="norm")
+    squares = [total(square(abs(g * unit)) * shares.get(name, ONE), g.indices) for name, g in gradients.items()]
+    norm = system.define("gradient_norm", sqrt(add(squares)), role="norm")
     scale = system.define("clip", minimum(number(1), number(limit) * unit * reciprocal(norm)), role="norm")
     return {name: g * scale for name, g in gradients.items()}
 

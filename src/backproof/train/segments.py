@@ -31,15 +31,23 @@ def footprint(program, itemsize, **capacity):
     return itemsize * sum(count(v, capacity) for v in program.values.values() if v.storage not in ("parameter", "state"))
 
 
-def segment_length(program, itemsize, n, steps, budget, multiple=1):
-    """The longest segment whose run keeps to the budget: a multiple of ``multiple``, and that at least; None: no need to cut."""
+def segment_length(program, itemsize, n, steps, budget, multiple=1, cut=False):
+    """The longest segment whose run keeps to the budget: ``multiple`` times a power of two; None: no need to cut.
+
+    What counts is one segment in every pass, and the borders that later passes need. Where nothing keeps to the budget, it is the
+    segment that takes least.
+    """
     check_number("memory_budget", budget, 0, open_low=True)
     if footprint(program, itemsize, N=n, T=steps) <= budget:
         return None
-    fixed = footprint(program, itemsize, N=n, T=0)
-    per_step = max(1, footprint(program, itemsize, N=n, T=1) - fixed)
-    fitting = max(1, int((budget - fixed) // per_step))
-    return min(max(fitting // multiple * multiple, multiple), steps)
+    passes = [one for one in segmented(program, cut).passes if one.program is not None]
+
+    def needed(length):
+        kept = [one.program.values[name] for one in passes for name, _ in one.captures]
+        borders = sum(count(value, {"N": n, "T": length}) // length for value in kept)
+        return sum(footprint(one.program, itemsize, N=n, T=length) for one in passes) + itemsize * borders * -(-steps // length)
+    lengths = [multiple << k for k in range(64) if multiple << k < steps] or [multiple]
+    return max([length for length in lengths if needed(length) <= budget], default=min(lengths, key=needed))
 
 
 @dataclass
@@ -50,11 +58,12 @@ class Segments:
     length: int
     engine: object
     dtype: object
+    threads: object = None
 
     @classmethod
-    def of(cls, program, length, engine, dtype, cut=False):
+    def of(cls, program, length, engine, dtype, cut=False, threads=None):
         check_number("the length of a segment", length, 1, whole=True)
-        return cls(segmented(program, cut), int(length), engine, np.dtype(dtype))
+        return cls(segmented(program, cut), int(length), engine, np.dtype(dtype), threads)
 
     def run(self, fixed, window, steps, n):
         """The Run of what is left when all passes are done: its outputs, gradients and update are the program's.
@@ -75,7 +84,7 @@ class Segments:
 
     def execute(self, program, feeds):
         given = [name for name, v in program.values.items() if v.storage not in ("value", "extent")]
-        return self.engine.Run(program, {name: feeds[name] for name in given}, self.dtype)
+        return self.engine.Run(program, {name: feeds[name] for name in given}, self.dtype, self.threads)
 
     def sweep(self, one, fixed, window, steps, stored):
         """One pass over the segments: what is complete behind it is added to ``fixed``, what later passes need to ``stored``."""
@@ -145,7 +154,8 @@ class Session:
         timed = {name for name, v in values.items() if any(i.kind == "time" for i in v.axes)}
         steps = next(data[name].shape[1] for name in values if name in data and name in timed)
         fixed = {**self.parameters, **self.state, **{name: value for name, value in scalars.items() if name not in timed}}
-        fixed.update({name: storage_order(v, data[name][chosen]) for name, v in values.items() if name in data and name not in timed})
+        given = [name for name in values if name in data and name not in timed]
+        fixed.update({name: storage_order(values[name], data[name][chosen]) for name in given})
         noise = masks(self.program, originals, steps, epoch, seed, self.dtype, timed=False)
 
         def window(first, behind):

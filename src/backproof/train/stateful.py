@@ -30,8 +30,8 @@ class Place:
 class Session:
     """Steps of a program over segments of ``length`` steps, the states carried between them."""
 
-    def __init__(self, program, length, engine, parameters, state, dtype):
-        self.program, self.length, self.engine, self.dtype = program, length, engine, np.dtype(dtype)
+    def __init__(self, program, length, engine, parameters, state, dtype, threads=None):
+        self.program, self.length, self.engine, self.dtype, self.threads = program, length, engine, np.dtype(dtype), threads
         self.parameters = {name: np.array(array, self.dtype) for name, array in parameters.items()}
         self.state = {name: np.array(array, self.dtype) for name, array in state.items()}
         self.carried = [name.removesuffix(".end") for name in program.outputs if name.endswith(".end")]
@@ -72,7 +72,7 @@ class Session:
                           for name, value in scalars.items()})
             feeds.update({f"{name}.start": carried[name][active] for name in self.carried})
             feeds["begins"] = np.full(len(active), first == 0)
-            run = self.engine.Run(self.program, {**feeds, **place.parameters, **place.state}, self.dtype)
+            run = self.engine.Run(self.program, {**feeds, **place.parameters, **place.state}, self.dtype, self.threads)
             outputs = run.outputs()
             found = new_values(run, place, done)
             if found is None:
