@@ -36,7 +36,7 @@ ARRAYS, TABLES, PREPARE, FILES, CHECKPOINTS = ("data/test_arrays.py", "data/test
 MLP, HISTORY, MODEL, JOBS, RUNS, CLI = ("estimators/test_mlp.py", "estimators/test_history.py", "test_model.py", "test_jobs.py",
                                         "test_runs.py",
                                         "test_cli.py")
-HERE, STORED = "test_reliability.py", "data/test_stored.py"
+HERE, STORED, SEQUENCE = "test_reliability.py", "data/test_stored.py", "estimators/test_sequence.py"
 
 ROWS = {
     "B1": ("X and y of different lengths", "error with both lengths", f"{MODEL}::test_bad_data_is_named_with_the_mend"),
@@ -188,12 +188,34 @@ ROWS = {
     "I11": ("the folder vanishes", "error; the weights stay",
             f"{CHECKPOINTS}::test_a_folder_that_vanishes_is_an_error_and_the_weights_stay"),
     "I12": ("SIGTERM", "a checkpoint, how to go on, exit code 143", f"{RUNS}::test_a_run_that_was_killed_goes_on_to_the_same_bits"),
+    "K1": ("sequences of unequal length: lists, padded arrays, Sequences", "taken; the same bits in every form",
+           f"{SEQUENCE}::test_lists_padded_arrays_and_sequences_give_the_same_bits test_time.py::test_predictions_come_back_in_their_lengths"),
+    "K2": ("a sequence of no steps", "error with its number", f"{SEQUENCE}::test_errors_say_what_where_and_the_mend "
+           "test_time.py::test_bad_sequences_are_named"),
+    "K3": ("NaN, infinities, anything in the padding", "never read: no bit changes, truncated or not",
+           "test_time.py::test_padding_changes_no_bit_whatever_stands_in_it test_time.py::test_padding_changes_no_bit_of_a_truncated_gradient "
+           "train/test_buckets.py::test_a_cut_minibatch_has_the_bits_of_a_padded_one"),
+    "K4": ("segments as long as the sequence, of one step, that do not divide it", "full gradients bit for bit; the others as derived",
+           "test_time.py::test_a_segment_of_all_steps_is_the_full_gradient_bit_for_bit "
+           "train/test_segments.py::test_cut_segments_give_the_truncated_gradient_in_one_pass"),
+    "K5": ("a million steps", "memory of a segment", "train/test_segments.py::test_truncated_memory_does_not_grow_with_the_sequence "
+           "train/test_segments.py::test_a_million_steps_are_trained_in_the_memory_of_a_segment"),
+    "K6": ("a carried state and another minibatch or order", "the state belongs to its sequence, and begins anew with it",
+           "train/test_truncation.py::test_the_state_begins_anew_with_every_sequence"),
+    "K7": ("a minibatch without a valid step", "cannot come about: every sequence has one; those of weight 0 are left out",
+           f"{SEQUENCE}::test_sequences_of_weight_0_are_left_out {SEQUENCE}::test_errors_say_what_where_and_the_mend"),
+    "K8": ("targets per step, more or fewer than steps", "error with the sequence and both numbers",
+           f"{SEQUENCE}::test_errors_say_what_where_and_the_mend test_time.py::test_bad_sequences_are_named"),
+    "K9": ("both directions on unequal lengths", "the last state is that of the true last step",
+           "test_time.py::test_a_batch_of_unequal_lengths_is_the_mean_of_its_sequences"),
+    "K10": ("a recurrence that explodes", "named in the step, and in the report of its horizon",
+            "test_time.py::test_an_exploding_network_is_named_and_its_horizon_too"),
 }
 NOT_HERE = {"D9": "workers: there are none yet", "G4": "YAML is not read; run files are TOML", "G9": "see docs/extend.md",
             "G10": "see docs/extend.md", "G11": "see docs/extend.md"}
 TITLES = {"B": "Shapes", "C": "Dtypes", "D": "Labels", "E": "Not finite, extreme", "F": "CSV and Parquet files",
           "G": "Run files and options",
-          "H": "Model files", "I": "Checkpoints"}
+          "H": "Model files", "I": "Checkpoints", "K": "Sequences"}
 
 
 def page():
@@ -211,7 +233,7 @@ def page():
 
 
 def test_every_row_is_held_by_a_test_that_exists():
-    wanted = {f"{letter}{k}" for letter, most in zip("BCDEFGHI", (11, 8, 11, 18, 22, 11, 16, 12)) for k in range(1, most + 1)}
+    wanted = {f"{letter}{k}" for letter, most in zip("BCDEFGHIK", (11, 8, 11, 18, 22, 11, 16, 12, 10)) for k in range(1, most + 1)}
     assert set(ROWS) | set(NOT_HERE) == wanted
     for row, (_, _, held) in ROWS.items():
         for name in held.split():

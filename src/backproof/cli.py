@@ -356,8 +356,8 @@ def predict(
         from .predictions import predict_table
         from .sequence_models import holds_sequences, predict_sequences
 
-        of, more = (predict_sequences, {}) if holds_sequences(model) else (predict_table, {"for_spreadsheet": for_spreadsheet})
-        rows = of(model, data, out=out, probabilities=probabilities, force=force, **more,
+        of = predict_sequences if holds_sequences(model) else predict_table
+        rows = of(model, data, out=out, probabilities=probabilities, force=force, for_spreadsheet=for_spreadsheet,
                              reading=_reading(delimiter, encoding, compression), say=lambda text: talk.say(f"note: {text}"))
         if out != "-":
             talk.say(f"{rows:,} predictions in {_plain(out)}")

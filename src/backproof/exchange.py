@@ -5,11 +5,10 @@ Gives   an ONNX file with its weights inside and nothing else; Models.
 Raises  OptionError for what the other side has no word for, with the layer's name; nothing is written then.
 """
 
-
 from .errors import OptionError
 from .model import Model
 from .network import Network
-from .networks import Dense, LayerNorm
+from .networks import Dense
 from .onnx_graph import OPSET, to_onnx
 from .torch_state import from_state_dict, to_state_dict
 from .train.files import save_tensors, write_atomically
@@ -34,16 +33,6 @@ def _shape(network):
     if network.vocabulary is not None:
         return "ids (n, t)" if network.sequence else f"ids (n, {network.window})"
     return f"x (n, t, {network.inputs})" if network.sequence else f"x (n, {network.inputs})"
-
-
-def _parameters_by_layer(model):
-    """For every layer, its parameters in order; layers without any have none."""
-    left, found = list(model.network.parameters), []
-    for layer in model.network.layers:
-        count = 1 + layer.bias if isinstance(layer, Dense) else 2 if isinstance(layer, LayerNorm) else 0
-        taken, left = left[:count], left[count:]
-        found.append({p.name: model.parameters[p.name] for p in taken})
-    return found
 
 
 # ---------------------------------------------------------------------------------------------------- scikit-learn

@@ -7,7 +7,7 @@ Gives   plain numbers by name: loss, accuracy, or RMSE and R² in the target's u
 import math
 import time
 
-__all__ = ["Tally", "baseline", "boosting", "finite", "measure", "measure_blocks", "quality"]
+__all__ = ["Tally", "baseline", "boosting", "finite", "measure", "measure_blocks"]
 
 
 class Tally:
@@ -15,6 +15,7 @@ class Tally:
 
     def __init__(self, prepare):
         self.prepare, self.rows, self.loss, self.right, self.squares, self.total, self.about = prepare, 0, 0.0, 0, 0.0, 0.0, 0.0
+        self.numbers = 0
 
     def add(self, predicted, y, loss):
         """Answers and truths of a block of rows, and the mean loss over them."""
@@ -26,28 +27,22 @@ class Tally:
         else:
             mean = float(y.mean())
             self.squares += float(((predicted.astype(np.float64) - y)**2).sum())
-            self.total += float(((y - mean)**2).sum()) + (mean - self.about)**2 * n * self.rows / (n + self.rows)
-            self.about += (mean - self.about) * n / (n + self.rows)
+            met, self.numbers = self.numbers, self.numbers + y.size              # several of a row, where there are several targets
+            self.total += float(((y - mean)**2).sum()) + (mean - self.about)**2 * y.size * met / self.numbers
+            self.about += (mean - self.about) * y.size / self.numbers
         self.rows, self.loss = self.rows + n, (loss if self.rows == 0 else (self.loss * self.rows + loss * n) / (self.rows + n))
 
     def result(self):
         """{"loss", "accuracy"}, or {"loss", "rmse", "r2"}."""
         if self.prepare.task == "classification":
             return {"loss": finite(self.loss), "accuracy": self.right / self.rows}
-        return {"loss": finite(self.loss), "rmse": finite(math.sqrt(self.squares / self.rows) * self.prepare.coder.scale),
+        return {"loss": finite(self.loss), "rmse": finite(math.sqrt(self.squares / self.numbers) * self.prepare.coder.scale),
                 "r2": finite(1 - self.squares / self.total) if self.total > 0 else None}
 
 
 def measure(model, prepare, X, y):
     """The loss, and accuracy or RMSE (in the target's units) and R² of a model on prepared rows."""
     return measure_blocks(model, prepare, [(X, y)])
-
-
-def quality(prepare, predicted, y):
-    """What `measure` gives beside the loss, of answers of any shape."""
-    found, shape = Tally(prepare), () if prepare.task == "classification" else (-1,)
-    found.add(*((predicted.reshape(shape), y.reshape(shape)) if shape else (predicted, y)), 0.0)
-    return {name: value for name, value in found.result().items() if name != "loss"}
 
 
 def measure_blocks(model, prepare, blocks):

@@ -203,7 +203,7 @@ class Model:
             raise self._not_finite(run, name, start)
         return value
 
-    def _mean(self, name, fed, parameters):
+    def _mean(self, name, fed, parameters=None):
         """(L or J over all samples, the last run, its first row); in parts of MEAN_OF samples, so that the memory stays bounded."""
         program, total = self.program(name, **fed.how), 0.0
         for start in range(0, fed.n, MEAN_OF):

@@ -25,7 +25,7 @@ from .data.tables import read_table
 from .data.ts import SEQUENCE, STEP, is_ts, read_ts, ts_target
 from .errors import DataError, OptionError
 from .jobs import CHECKED_ROWS, Outcome, Settings, _checkpoints, _fit, _put_away, check_network, remember
-from .measures import baseline, finite, quality
+from .measures import Tally, baseline
 from .network import Network
 from .outputs import answers, claim, csv_bytes, output
 from .predictions import one_thread
@@ -231,9 +231,16 @@ def flat(y):
     return np.concatenate(y) if isinstance(y, list) else y
 
 
-def _measure(model, prepare, X, y):
+def measure(model, prepare, X, y):
     """The loss and the quality; over all steps where there is a target per step."""
-    return {"loss": finite(model.loss(X, y)), **quality(prepare, flat(model.predict(X)), flat(y))}
+    return judged(prepare, flat(model.predict(X)), flat(y), model.loss(X, y))
+
+
+def judged(prepare, answer, y, loss):
+    """The measures of answers, whoever gave them."""
+    found = Tally(prepare)
+    found.add(answer, y, loss)
+    return found.result()
 
 
 def _summary(data, settings, batch_size, model, prepare, arrays, check, interrupted):
@@ -241,10 +248,10 @@ def _summary(data, settings, batch_size, model, prepare, arrays, check, interrup
     if prepare.kind == "forecast":
         beside = {"name": "the last value", **{name: _beside(prepare, y, np.zeros_like(y)) for name, (_, y) in arrays.items()}}
     else:
-        about, measures_of = baseline(prepare, [truth])
-        beside = {**about, **{name: measures_of([flat(y)]) for name, (_, y) in arrays.items()}}
+        about, measures = baseline(prepare, [truth])
+        beside = {**about, **{name: measures([flat(y)]) for name, (_, y) in arrays.items()}}
     with one_thread():
-        measured = {name: _measure(model, prepare, X, y) for name, (X, y) in arrays.items()}
+        measured = {name: measure(model, prepare, X, y) for name, (X, y) in arrays.items()}
     found = {"backproof": __version__, "data": str(data), "target": prepare.target, "task": prepare.task, "kind": prepare.kind,
              "classes": prepare.classes, "rows": {name: len(X) for name, (X, _) in arrays.items()}, "network": model.network.spec,
              "parameters": model.network.count, "settings": {**asdict(settings), "batch_size": batch_size}, "gradient_check": check,
@@ -258,7 +265,7 @@ def _summary(data, settings, batch_size, model, prepare, arrays, check, interrup
 
 def _beside(prepare, y, answer):
     """The measures of an answer that is no network's."""
-    return {"loss": finite(0.5 * ((answer - y) ** 2).sum(axis=1).mean()), **quality(prepare, answer, y)}
+    return judged(prepare, answer, y, 0.5 * ((answer - y) ** 2).sum(axis=1).mean())
 
 
 # ---------------------------------------------------------------------------------------------------- the files of a run
@@ -313,8 +320,12 @@ def heading(prepare):
 
 
 def place(prepare, table, sequence, row):
-    when = [] if prepare.kind == "sequence" else [row if prepare.time is None else table[prepare.time].values[row]]
+    when = [] if prepare.kind == "sequence" else [row if prepare.time is None else _moment(table[prepare.time].values[row])]
     return [*([sequence] if prepare.id is not None else []), *when]
+
+
+def _moment(value):
+    return np.datetime_as_string(value, unit="auto") if isinstance(value, np.datetime64) else value
 
 
 def rows_of(prepare, groups, answers):

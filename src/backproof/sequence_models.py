@@ -15,11 +15,11 @@ from .data.sequence_tables import from_state, interpolated
 from .data.tables import read_table
 from .data.ts import is_ts, read_ts
 from .errors import BackproofError, DataError, ModelFileError, OptionError
-from .outputs import OutputProblem, answers, csv_bytes, refuse_same, write_parts, write_text
-from .predictions import one_thread
-from .measures import finite, quality
+from .measures import finite
 from .model import Model
-from .sequence_jobs import KEY, flat, heading, names_of, place, rows_of
+from .outputs import answers, csv_bytes, refuse_existing, refuse_same, write_parts, write_text
+from .predictions import FORMULAS, one_thread
+from .sequence_jobs import KEY, flat, heading, judged, names_of, place, rows_of
 from .train.files import load_tensors
 
 __all__ = ["evaluate_sequences", "holds_sequences", "load_sequence_model", "predict_sequences", "report_sequences",
@@ -70,7 +70,7 @@ def _table_for(prepare, data, reading, target):
     return table
 
 
-def predict_sequences(model, data, *, out="-", probabilities=False, force=False, reading=None, say=None):
+def predict_sequences(model, data, *, out="-", probabilities=False, for_spreadsheet=False, force=False, reading=None, say=None):
     """Predict for the sequences of a table, or the next values of its series; returns how many answers there were."""
     say = say or (lambda text: None)
     network, prepare = load_sequence_model(model)
@@ -78,19 +78,30 @@ def predict_sequences(model, data, *, out="-", probabilities=False, force=False,
         raise OptionError("a regression has no probabilities", fix="leave --probabilities out")
     if out != "-":
         refuse_same(out, data, model)
-        if os.path.lexists(out) and not force:
-            raise OutputProblem(f"{shown(str(out), 200)} exists", fix="another --out, or --force to replace it",
-                                state="nothing was written")
+        refuse_existing(out, force)
+    if str(out).endswith((".parquet", ".pq")):
+        raise OptionError("predictions of sequences are written as CSV", fix="a name that ends in .csv")
     table = _table_for(prepare, data, reading or {}, target=False)
     groups = prepare.groups(table)
     lines = list(_next_values(network, prepare, table, groups, say) if prepare.kind == "forecast" else
                  _predicted(network, prepare, table, groups, probabilities, say))
+    if for_spreadsheet:
+        lines = [[f"'{cell}" if isinstance(cell, str) and cell[:1] in FORMULAS and not _number(cell) else cell for cell in line]
+                 for line in lines]
     if out == "-":
         sys.stdout.write(csv_bytes(lines).decode())
         sys.stdout.flush()
     else:
         write_parts(out, [csv_bytes(lines)])
     return len(lines) - 1
+
+
+def _number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _next_values(network, prepare, table, groups, say):
@@ -130,8 +141,8 @@ def evaluate_sequences(model, data, *, reading=None, say=None):
     network, prepare, X, y = _loaded(model, data, reading, say)
     with one_thread():
         predicted, truth = flat(network.predict(X)), flat(y)
-    found = {"sequences": len(X), "answers": len(truth), "task": prepare.task, "loss": finite(network.loss(X, y)),
-             **quality(prepare, predicted, truth)}
+    found = {"sequences": len(X), "answers": len(truth), "task": prepare.task,
+             **judged(prepare, predicted, truth, network.loss(X, y))}
     if prepare.task == "regression":
         error = (predicted.astype(np.float64) - truth) * prepare.coder.scale
         return {**found, "mean_absolute_error": finite(np.abs(error).mean()), "mean_error": finite(error.mean())}

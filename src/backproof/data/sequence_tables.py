@@ -10,10 +10,10 @@ The columns are prepared as in any table (`data.preprocess`), row by row, learne
 
 import numpy as np
 
+from backproof.data.columns import Column, Table
 from backproof.data.long import group, windows
 from backproof.data.messages import shown
 from backproof.data.preprocess import TablePreprocessor
-from backproof.data.tables import Column, Table
 from backproof.errors import DataError, ModelFileError
 
 __all__ = ["KINDS", "ForecastPreprocessor", "SequencePreprocessor", "from_state", "interpolated"]
@@ -241,7 +241,7 @@ def _known(state, forecast):
     if state["version"] != VERSION or state["kind"] not in KINDS:
         return False
     for name in ("id", "time"):
-        kinds = (None,) if state[name] is None else ("number", "category")
+        kinds = (None,) if state[name] is None else ("number", "category", "date")
         if not (state[name] is None or type(state[name]) is str) or state[f"{name}_kind"] not in kinds:
             return False
     return not forecast or (type(state["target"]) is str and type(state["scale"]) is float and 0 < state["scale"] < float("inf")

@@ -8,10 +8,10 @@ Raises  DataError with the line, FileProblem for the file itself.
 
 import numpy as np
 
+from backproof.data.columns import Column, Table
+from backproof.data.csv_text import FILE_LIMIT
 from backproof.data.files import read_regular
 from backproof.data.messages import shown
-from backproof.data.csv_text import FILE_LIMIT
-from backproof.data.tables import Column, Table
 from backproof.errors import DataError
 
 __all__ = ["SEQUENCE", "STEP", "is_ts", "read_ts", "ts_target"]
