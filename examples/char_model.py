@@ -71,7 +71,7 @@ def write(model, alphabet, start, length, temperature=1.0, seed=0):
     """
     states = model.network.states
     program = model.program("prediction", *(f"{name}.end" for name in states), given_state=True)
-    carried = {name: np.zeros((1, program.state[f"{name}.start"].axes[-1].extent), model.dtype) for name in states}
+    carried = {name: np.zeros((1, program.values[f"{name}.start"].axes[-1].extent), model.dtype) for name in states}
     draws, written = uniform(seed, "corrupt", length), list(start)
     reading = encoded(start, alphabet)[1]
     for draw in draws:

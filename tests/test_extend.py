@@ -137,7 +137,7 @@ def test_an_optimizer_that_was_added_steps_as_it_says():
 
 
 # what a format or another library calls the same things; and the front that has scikit-learn's parameter names
-TRANSLATIONS = ("exchange.py", "mlp.py", "parameters.py")
+TRANSLATIONS = ("exchange.py", "mlp.py", "parameters.py", "sequence.py", "windows.py", "torch_state.py")
 
 
 def places(name):

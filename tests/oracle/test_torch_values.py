@@ -191,9 +191,10 @@ def test_trajectories_follow_the_documented_updates(path, batching):
 
 def test_files_are_small_and_hold_no_pickle():
     files = sorted(HERE.glob("*.npz"))
-    assert len(files) == len(NETWORKS) + len(OPTIMIZERS) == 33
+    here = [path for path in files if path.name.startswith(("dense_", "recurrent_", "optimizer_"))]
+    assert len(here) == len(NETWORKS) + len(OPTIMIZERS) == 33
     assert sum(path.stat().st_size for path in files) < 1_000_000
-    for path in files:
+    for path in here:
         stored = load(path)
         assert all(array.dtype.kind in "fiUb" for array in stored.values())
         assert str(stored["torch"]).startswith("2.13.0") and "allow_pickle" not in stored

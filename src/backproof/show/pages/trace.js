@@ -76,17 +76,23 @@ function shown(name, index) {
 }
 
 // ------------------------------------------------------------------------------------------------ evaluating print trees
-const erf = x => { // Abramowitz & Stegun 7.1.26 refined by the series and the continued fraction
-  const a = Math.abs(x);
-  let sum = 0, term = a;
-  if (a < 3) { for (let n = 0; n < 120; n++) { sum += term / (2 * n + 1); term *= -a * a / (n + 1); } return Math.sign(x) * 2 / Math.sqrt(Math.PI) * sum; }
+const erfcFar = a => { // 1 − erf, a >= 3: the continued fraction of Abramowitz & Stegun 7.1.14
   let f = 0;
   for (let n = 60; n > 0; n--) f = n / 2 / (a + f);
-  return Math.sign(x) * (1 - Math.exp(-a * a) / Math.sqrt(Math.PI) / (a + f));
+  return Math.exp(-a * a) / Math.sqrt(Math.PI) / (a + f);
 };
+const erf = x => { // and the series 7.1.5
+  const a = Math.abs(x);
+  let sum = 0, term = a;
+  if (a >= 3) return Math.sign(x) * (1 - erfcFar(a));
+  for (let n = 0; n < 120; n++) { sum += term / (2 * n + 1); term *= -a * a / (n + 1); }
+  return Math.sign(x) * 2 / Math.sqrt(Math.PI) * sum;
+};
+const normalCdf = x => x * Math.SQRT1_2 < -3 ? erfcFar(-x * Math.SQRT1_2) / 2 : (1 + erf(x * Math.SQRT1_2)) / 2;
 const WORD = { exp: Math.exp, log: Math.log, sqrt: Math.sqrt, reciprocal: x => 1 / x, sign: Math.sign, step: x => +(x > 0), abs: Math.abs,
   greater: (a, b) => +(a > b), equal: (a, b) => +(a === b), maximum: Math.max, minimum: Math.min, select: (c, a, b) => c !== 0 ? a : b,
-  sigmoid: x => x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x)), tanh: Math.tanh, erf, expm1: Math.expm1,
+  sigmoid: x => x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x)), tanh: Math.tanh, erf, normal_cdf: normalCdf,
+  expm1: Math.expm1,
   softplus: x => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))) };
 function call(name, operands) {
   if (WORD[name]) return WORD[name](...operands);
