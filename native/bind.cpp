@@ -11,7 +11,8 @@ template <class T>
 std::unique_ptr<WordList<T>> bind_words(const Instruction& instruction) {
     const Kernels<T>& k = kernels<T>();
     auto list = std::make_unique<WordList<T>>();
-    if (instruction.operands.size() > 32) throw std::runtime_error("an instruction has more than 32 operands");
+    const bool in_words = instruction.op != "collect" && instruction.op != "join";       // those two take any number
+    if (in_words && instruction.operands.size() > most_operands) throw std::runtime_error("a word list has more than 32 operands");
     const int count = static_cast<int>(instruction.words.size());
     std::vector<int> last(count, -1);                                  // the last reader of each word
     for (int w = 0; w < count; w++)

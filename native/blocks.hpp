@@ -208,7 +208,7 @@ bool block_finite(const Kernels<T>& kernels, const Block& k, Rows<T> rows) {
 template <class T>
 const T* words(const Node<T>& n, const Block& k, const T* product, T* to, T* scratch, Context<T>& c) {
     const WordList<T>& list = *n.words;
-    Rows<T> in[32];
+    Rows<T> in[most_operands];
     T* slots = scratch;
     T* spare = scratch + list.slots * 512;
     for (std::size_t j = 0; j < n.in.size(); j++) in[j] = operand(n.in[j], n, k, spare + j * 512, c);

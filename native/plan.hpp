@@ -13,6 +13,7 @@ namespace backproof {
 template <class T>
 constexpr long block_rows = 512 / W<T>;          // rows of a block: a word list runs over 512 elements in cache
 constexpr int longest_chain = 15;
+constexpr std::size_t most_operands = 32;        // of a word list
 
 template <class T>
 struct alignas(64) Line {

@@ -288,7 +288,7 @@ def test_training_and_predicting_a_larger_file_takes_little_more_memory(tmp_path
     (_, one), (rows, four), (_, held) = peaks(tmp_path, 1000, tmp_path / "one.csv", tmp_path / "four.csv",
                                               f"{tmp_path / 'four.csv'}!")
     assert rows >= 145_000 and four < 128e6 and four - one < 56e6, (one, four)
-    assert held > 160e6, f"a table of 24 MB that is held in memory took {held}: then this test says nothing"
+    assert held > four + 56e6, f"held in memory the table of 24 MB took {held}, streamed {four}: then this test says nothing"
 
 
 @pytest.mark.long

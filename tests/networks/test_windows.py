@@ -228,3 +228,13 @@ def test_a_scorer_of_channels_learns_from_sampled_pairs(engine):
     model.fit(Corruption(windows, pool), epochs=40, batch_size=16, learning_rate=0.05)
     score = lambda X: model.predict(np.stack([X, X], axis=1))[:, 0, 0]                                          # noqa: E731
     assert np.mean(score(windows)[:, None] > score(pool)) > 0.95 and model.history["idle"][-1] > 0.8
+
+
+def test_a_window_of_forty_words_runs_on_both_engines():
+    """Its table's rows are collected from forty places: more operands than a word list may have."""
+    draw = np.random.default_rng(0)
+    ids, tags = draw.integers(0, 30, (12, 41)), draw.integers(0, 3, 12)
+    ended = [Network("window 41 vocabulary=30 embedding 3 | 4 tanh | 3 softmax", loss="cross_entropy").build(
+        seed=1, engine=engine, dtype="float64").fit(ids, tags, epochs=2, batch_size=5).parameters for engine in ENGINES]
+    for name in ended[0]:
+        assert_agree(ended[1][name], ended[0][name], tolerance=1e-12, name=name)
