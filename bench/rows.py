@@ -41,7 +41,7 @@ class Row:
 
     def minibatches(self):
         """How many steps an epoch of the measurement has."""
-        return int(max(4, min(64, 2e9 / self.flops)))
+        return int(max(4, min(256, 2e9 / self.flops)))
 
     def data(self, samples=None):
         draw = np.random.default_rng(0)

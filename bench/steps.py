@@ -53,12 +53,18 @@ def prepared(row, threads, skip=(), samples=None):
     return programs, absent, differences
 
 
+WARM = 0.1  # seconds of a turn before it counts: OpenBLAS keeps its threads spinning for about 25 ms, on the next one's processor
+
+
 def measure(programs, steps, seconds):
     """{name: seconds per step, one per round}, and the same of processor time; the programs take turns."""
     began = time.perf_counter()
     found, spent = ({p.name: [] for p in programs} for _ in range(2))
     while len(next(iter(found.values()))) < 5 or time.perf_counter() - began < seconds:
         for program in programs:
+            before = time.perf_counter()
+            while time.perf_counter() - before < WARM:
+                program.epoch()
             start, used = time.perf_counter(), time.process_time()
             program.epoch()
             found[program.name].append((time.perf_counter() - start) / steps)

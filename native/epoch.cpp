@@ -11,8 +11,6 @@
 
 namespace backproof {
 
-using Clock = std::chrono::steady_clock;
-
 struct Shared {
     static constexpr int most_members = 64;
     std::atomic<bool> finite[2][most_members];
@@ -189,26 +187,29 @@ void Machine<T>::stretch(const Epoch& e, Done& done, int wanted, long first, lon
     shared.least = INFINITY;
     const auto began = Clock::now();
     Team::run(members, [&](int member) { train(e, done, member, members, first, behind, barrier, shared); });
-    const double each = std::chrono::duration<double>(Clock::now() - began).count() / static_cast<double>(behind - first);
+    const double took = std::chrono::duration<double>(Clock::now() - began).count(), each = took / static_cast<double>(behind - first);
     if (members > 1) Team::end();
     (wanted > 1 ? together_ : alone_) = trial ? std::min(each, shared.least) : each;
+    constexpr double a_while = 0.03;                                        // a trial costs a thirtieth of the time at most
+    const bool together = together_ <= alone_;
+    if (trial || (wanted > 1 && !together)) {
+        const double rest = std::max(a_while, 30 * took) * (together ? 10 : 1);       // one thread has few surprises
+        next_trial_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(trial ? rest : a_while));
+    }
 }
 
 // The next stretch is run by the size that was faster when last measured. A busy machine may have no processor to spare, so
 // the other size is tried from time to time: what it can do at best counts then, and what it does on average afterwards.
 template <class T>
 Stretch Machine<T>::next_stretch(int team) {
-    constexpr long stretch = 256, until_next = 4000;                        // steps
+    constexpr double glance = 0.02;                                         // seconds of a stretch
     if (team == 1) return {1, std::numeric_limits<int>::max(), false};
     const long trial = std::clamp(static_cast<long>(3e8 / plan_->work), 4l, 16l);
     if (together_ == 0) return {team, trial, true};
     if (alone_ == 0) return {1, trial, true};
     const bool faster_together = together_ <= alone_;
-    if (since_trial_ < until_next) {
-        since_trial_ += stretch;
-        return {faster_together ? team : 1, stretch, false};
-    }
-    since_trial_ = 0;
+    if (Clock::now() < next_trial_)
+        return {faster_together ? team : 1, std::clamp(static_cast<long>(glance / std::min(together_, alone_)), 4l, 4096l), false};
     return {faster_together ? 1 : team, trial, true};
 }
 

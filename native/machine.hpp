@@ -1,6 +1,7 @@
 // The machine: runs any program on a team of threads.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -43,6 +44,8 @@ struct Epoch {
     bool (*interrupted)(void*);
     void* asked;
 };
+
+using Clock = std::chrono::steady_clock;
 
 struct Stretch {                                 // steps by a team of one size
     int members;
@@ -91,7 +94,7 @@ class Machine {
     int now_ = 0;                                                // which of the two holds the current parameters
     int bad_ids_ = -1;
     double together_ = 0, alone_ = 0;                            // seconds a step, as last measured
-    long since_trial_ = 0;
+    Clock::time_point next_trial_;                               // of the size that is not at work
 
     std::vector<long> lengths(const std::map<std::string, long>& extents) const;
     void choose(std::vector<long> lengths, int members = 0);     // 0: as many as are worth it
