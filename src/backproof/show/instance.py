@@ -7,7 +7,7 @@ Gives   values by name, and the true derivative of the seeded scalar by any quan
 
 import numpy as np
 
-from ..calculus import SAMPLE, Equation, OneHot, Scaled, Variable, product, transform, walk
+from ..calculus import SAMPLE, Equation, Map, OneHot, Scaled, Variable, product, transform, walk
 from ..engines.reference import Run
 from ..lower import lower
 
@@ -16,6 +16,7 @@ __all__ = ["Instance"]
 STEP = 1e-30
 EXTENTS = {"N": 3, "T": 4}
 EXHAUSTIVE, DIRECTIONS = 48, 12
+TRIES = 8                              # draws of an instance without an operand exactly at a kink
 
 
 class Instance:
@@ -25,11 +26,24 @@ class Instance:
         self.system, self.seeds, self.mean_over = system, seeds, mean_over
         self.extents = {**EXTENTS, **(extents or {})}
         self.rng = np.random.default_rng(seed)
-        self.feeds = {name: self.draw(variable) for name, variable in sorted(system.variables.items())}
+        kinks = self.kinks()
+        for _ in range(TRIES):                                # at a kink the oracle may take the other side
+            self.feeds = {name: self.draw(variable) for name, variable in sorted(system.variables.items())}
+            if kinks is None or all((value != 0).all() for value in Run(kinks, self.feeds).outputs().values()):
+                break
         run = Run(lower(system, list(system.equations)), self.feeds)
         self.values = {**self.feeds, **run.outputs()}
         self.frozen, self.base = self.freeze()
         self.frozen = self.frozen.restricted(list(seeds))
+
+    def kinks(self):
+        """A program of the distances of every operand from the kinks of its function, or None where there is none."""
+        asked, distances = self.system.copy(), dict.fromkeys(
+            distance for equation in self.system for node in walk(equation.expression) if isinstance(node, Map)
+            for distance in node.function.switches(node.children))
+        for k, distance in enumerate(distances):
+            asked.append(Equation(f"distance.{k}", distance, distance.indices))
+        return lower(asked, [f"distance.{k}" for k in range(len(distances))]) if distances else None
 
     def shape(self, axes):
         return [i.extent if isinstance(i.extent, int) else self.extents.setdefault(i.extent, 4) for i in axes]
