@@ -456,7 +456,7 @@ def test_shells_complete_commands_and_options(shell):
              "fish": {"_TYPER_COMPLETE_ARGS": "backproof tr", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}}[shell]
     program = Path(sys.executable).with_name("backproof")
     shown = subprocess.run([str(program), "--show-completion", shell], capture_output=True, text=True,
-                           env={**os.environ, "SHELL": f"/bin/{shell}"})
+                           env={**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"})     # else: the parent process's
     if not program.exists():
         pytest.skip("the command is not installed beside this Python")
     assert shown.returncode == 0 and "backproof" in shown.stdout

@@ -26,7 +26,7 @@ def ask(folder, code):
     """Run code that imports the package of a folder, past an editable installation of the same name."""
     head = (f"import sys\nsys.meta_path[:] = [f for f in sys.meta_path if 'editable' not in type(f).__module__]\n"
             f"sys.path.insert(0, {str(folder)!r})\nimport backproof\nassert backproof.__file__.startswith({str(folder)!r})\n")
-    return subprocess.run([sys.executable, "-c", head + code], capture_output=True, text=True, timeout=120)
+    return subprocess.run([sys.executable, "-c", head + code], capture_output=True, text=True, timeout=120, cwd=folder)
 
 
 BUILD = "from backproof import Network\nprint(Network('2 | 1').build().engine.name)"
