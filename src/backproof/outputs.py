@@ -8,10 +8,10 @@ import csv
 import io
 import os
 
-from .errors import FileProblem
+from .errors import FileProblem, OptionError
 
-__all__ = ["OutputProblem", "FILES", "answers", "claim", "csv_bytes", "output", "parts_file", "refuse_same", "refuse_existing",
-           "write_parts", "write_text"]
+__all__ = ["OutputProblem", "FILES", "answers", "check_predictions", "claim", "csv_bytes", "output", "parts_file", "refuse_same",
+           "refuse_existing", "write_parts", "write_text"]
 
 FILES = ("model.safetensors", "history.jsonl", "predictions.csv", "report.html", "summary.json")
 
@@ -85,6 +85,15 @@ def refuse_same(out, *inputs):
         if same:
             raise OutputProblem(f"the output {shown(str(out), 200)} is the input {shown(str(path), 200)}",
                                 fix="choose another --out", state="nothing was written")
+
+
+def check_predictions(out, prepare, probabilities, force, *inputs):
+    """What can be refused before anything is predicted."""
+    if probabilities and prepare.task == "regression":
+        raise OptionError("a regression has no probabilities", fix="leave --probabilities out")
+    if out != "-":
+        refuse_same(out, *inputs)
+        refuse_existing(out, force)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import json
 import sys
 
 from .errors import ModelFileError, OptionError
-from .outputs import answers, csv_bytes, parts_file, refuse_existing, refuse_same, write_parts
+from .outputs import answers, check_predictions, csv_bytes, parts_file, write_parts
 
 __all__ = ["TABLE", "check_saved", "load_table_model", "one_thread", "predict_table", "read_for", "tables_for"]
 
@@ -76,11 +76,7 @@ def predict_table(model, data, *, out="-", probabilities=False, for_spreadsheet=
     """
     say = say or (lambda text: None)
     network, prepare = load_table_model(model)
-    if probabilities and prepare.task == "regression":
-        raise OptionError("a regression has no probabilities", fix="leave --probabilities out")
-    if out != "-":
-        refuse_same(out, data, model)
-        refuse_existing(out, force)
+    check_predictions(out, prepare, probabilities, force, data, model)
     tables = tables_for(prepare, data, reading or {})
     first = next(tables)                                      # what is wrong at once is said before anything is written
     told, counts = set(), []

@@ -17,7 +17,7 @@ from .data.ts import is_ts, read_ts
 from .errors import BackproofError, DataError, ModelFileError, OptionError
 from .measures import finite
 from .model import Model
-from .outputs import answers, csv_bytes, refuse_existing, refuse_same, write_parts, write_text
+from .outputs import answers, check_predictions, csv_bytes, refuse_same, write_parts, write_text
 from .predictions import FORMULAS, one_thread
 from .sequence_jobs import KEY, flat, heading, judged, names_of, place, rows_of
 from .train.files import load_tensors
@@ -74,11 +74,7 @@ def predict_sequences(model, data, *, out="-", probabilities=False, for_spreadsh
     """Predict for the sequences of a table, or the next values of its series; returns how many answers there were."""
     say = say or (lambda text: None)
     network, prepare = load_sequence_model(model)
-    if probabilities and prepare.task == "regression":
-        raise OptionError("a regression has no probabilities", fix="leave --probabilities out")
-    if out != "-":
-        refuse_same(out, data, model)
-        refuse_existing(out, force)
+    check_predictions(out, prepare, probabilities, force, data, model)
     if str(out).endswith((".parquet", ".pq")):
         raise OptionError("predictions of sequences are written as CSV", fix="a name that ends in .csv")
     table = _table_for(prepare, data, reading or {}, target=False)

@@ -14,8 +14,7 @@ Source  Williams & Peng (1990): the true truncated gradient, at τ times the cos
 import numpy as np
 
 from ..engines.reference import masks, storage_order
-from ..engines.steps import Steps, uninterrupted
-from .segments import footprint, new_values
+from .segments import Minibatches, footprint
 
 __all__ = ["Lag", "Session"]
 
@@ -102,33 +101,19 @@ def stored(program, arrays):
     return {name: storage_order(value, arrays[name]) for name, value in program.inputs.items() if name in arrays}
 
 
-class Session:
+class Session(Minibatches):
     """Training by the gradient of a Lag; ``update`` is a program of the update alone, the gradients its inputs."""
 
     def __init__(self, update, lag, training, parameters, state):
-        self.update, self.lag, self.program, self.dtype = update, lag, training, lag.dtype
-        self.parameters = {name: np.array(array, self.dtype) for name, array in parameters.items()}
-        self.state = {name: np.array(array, self.dtype) for name, array in state.items()}
+        super().__init__(parameters, state, lag.dtype)
+        self.update, self.lag, self.program = update, lag, training
 
-    def steps(self, data, rows, batch_size, scalars, epoch, seed, done=None, originals=None):
-        """One update for each ``batch_size`` of the rows, in their order; see the reference engine."""
-        done = Steps() if done is None else done
-        originals = rows if originals is None else originals
-        for k, start in enumerate(range(0, len(rows), batch_size)):
-            chosen = rows[start:start + batch_size]
-            arrays = {name: array[chosen] for name, array in data.items()}
-            steps = next(arrays[name].shape[1] for name in ("x", "ids") if name in arrays)
-            noise = masks(self.program, originals[start:start + batch_size], steps, epoch, seed, self.dtype)
-            noise = {name: a.swapaxes(0, 1) if any(i.kind == "time" for i in self.program.inputs[name].axes) else a
-                     for name, a in noise.items()}
-            gradients, loss, objective = self.lag.gradients(self.parameters, arrays, noise)
-            given = {**{f"given.{name}": g for name, g in gradients.items()}, "given.L": loss, "given.J": objective}
-            now = {name: values[k] for name, values in scalars.items()}
-            run = self.lag.run(self.update, {**given, **self.parameters, **self.state, **now})
-            found = new_values(run, self, done)
-            if found is None:
-                return done
-            with uninterrupted():
-                self.parameters, self.state = found
-                done.add(len(chosen), loss, objective)
-        return done
+    def minibatch(self, data, rows, scalars, originals, epoch, seed):
+        arrays = {name: array[rows] for name, array in data.items()}
+        steps = next(arrays[name].shape[1] for name in ("x", "ids") if name in arrays)
+        noise = masks(self.program, originals, steps, epoch, seed, self.dtype)
+        noise = {name: a.swapaxes(0, 1) if any(i.kind == "time" for i in self.program.inputs[name].axes) else a
+                 for name, a in noise.items()}
+        gradients, loss, objective = self.lag.gradients(self.parameters, arrays, noise)
+        given = {**{f"given.{name}": g for name, g in gradients.items()}, "given.L": loss, "given.J": objective}
+        return self.lag.run(self.update, {**given, **self.parameters, **self.state, **scalars}), loss, objective

@@ -123,30 +123,42 @@ class Segments:
         return rolling[name, side] if how == "rolled" else stored[name, side][neighbour]
 
 
+class Minibatches:
+    """An engine's Session whose gradients are found elsewhere: ``minibatch`` gives (run of the update, L, J) of one minibatch."""
 
-class Session:
-    """An engine's Session whose runs go over segments: the same steps, gradients and updates in less memory."""
-
-    def __init__(self, program, segments, parameters, state):
-        self.program, self.segments, self.dtype = program, segments, segments.dtype
-        self.parameters = {name: np.array(array, self.dtype) for name, array in parameters.items()}
-        self.state = {name: np.array(array, self.dtype) for name, array in state.items()}
+    def __init__(self, parameters, state, dtype):
+        self.dtype = dtype
+        self.parameters = {name: np.array(array, dtype) for name, array in parameters.items()}
+        self.state = {name: np.array(array, dtype) for name, array in state.items()}
 
     def steps(self, data, rows, batch_size, scalars, epoch, seed, done=None, originals=None):
         """One update for each ``batch_size`` of the rows, in their order; see the reference engine."""
         done = Steps() if done is None else done
         originals = rows if originals is None else originals
         for k, start in enumerate(range(0, len(rows), batch_size)):
-            chosen = rows[start:start + batch_size]
+            chosen, behind = rows[start:start + batch_size], start + batch_size
             now = {name: values[k] for name, values in scalars.items()}
-            run = self.one(data, chosen, now, originals[start:start + batch_size], epoch, seed)
-            found, outputs = new_values(run, self, done), run.outputs()
+            run, loss, objective = self.minibatch(data, chosen, now, originals[start:behind], epoch, seed)
+            found = new_values(run, self, done)
             if found is None:
                 return done
             with uninterrupted():
                 self.parameters, self.state = found
-                done.add(len(chosen), float(outputs["L"]), float(outputs["J"]))
+                done.add(len(chosen), loss, objective)
         return done
+
+
+class Session(Minibatches):
+    """An engine's Session whose runs go over segments: the same steps, gradients and updates in less memory."""
+
+    def __init__(self, program, segments, parameters, state):
+        super().__init__(parameters, state, segments.dtype)
+        self.program, self.segments = program, segments
+
+    def minibatch(self, data, rows, scalars, originals, epoch, seed):
+        run = self.one(data, rows, scalars, originals, epoch, seed)
+        outputs = run.outputs()
+        return run, float(outputs["L"]), float(outputs["J"])
 
     def one(self, data, chosen, scalars, originals, epoch, seed):
         """A run of the whole sequences of a minibatch, segment by segment."""
