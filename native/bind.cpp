@@ -8,28 +8,71 @@ namespace backproof {
 namespace {
 
 template <class T>
-std::unique_ptr<WordList<T>> bind_words(const Instruction& instruction) {
+struct Run {                                                           // a word, or a pair of words, with what it takes
+    WordFunction<T> run;
+    std::vector<Argument> arguments;
+};
+
+// The words of an instruction; one that is read once, by a word that makes a pair with it, runs within the pair.
+template <class T>
+std::vector<Run<T>> in_pairs(const std::vector<Call>& calls) {
     const Kernels<T>& k = kernels<T>();
-    auto list = std::make_unique<WordList<T>>();
-    const bool in_words = instruction.op != "collect" && instruction.op != "join";       // those two take any number
-    if (in_words && instruction.operands.size() > most_operands) throw std::runtime_error("a word list has more than 32 operands");
-    const int count = static_cast<int>(instruction.words.size());
-    std::vector<int> last(count, -1);                                  // the last reader of each word
-    for (int w = 0; w < count; w++)
-        for (const Argument& a : instruction.words[w].arguments)
-            if (a.kind == Argument::word) last[a.at] = w;
-    std::vector<int> slot(count, 0), free;
+    const int count = static_cast<int>(calls.size());
+    std::vector<int> readers(count, 0);
+    for (const Call& call : calls)
+        for (const Argument& a : call.arguments)
+            if (a.kind == Argument::word) readers[a.at]++;
+    std::vector<bool> within(count, false), paired(count, false);
+    std::vector<Run<T>> runs(count);
     for (int w = 0; w < count; w++) {
-        const Call& call = instruction.words[w];
+        const Call& call = calls[w];
         const Word<T>* word = std::find_if(k.words, k.words + k.count, [&](const Word<T>& x) { return call.word == x.name; });
         if (word == k.words + k.count) throw std::runtime_error("the native engine has no word '" + call.word + "'");
         if (word->operands != static_cast<int>(call.arguments.size()))
             throw std::runtime_error("the word '" + call.word + "' takes another number of operands");
+        runs[w] = {word->run, call.arguments};
+        for (int place = 0; place < word->operands && word->operands == 2 && !paired[w]; place++) {
+            const Argument& a = call.arguments[place];
+            if (a.kind != Argument::word || readers[a.at] != 1 || paired[a.at]) continue;
+            const Pair<T>* pair = std::find_if(k.pairs, k.pairs + k.pair_count, [&](const Pair<T>& x) {
+                return calls[a.at].word == x.first && call.word == x.second && place == x.place;
+            });
+            if (pair == k.pairs + k.pair_count) continue;
+            runs[w] = {pair->run, calls[a.at].arguments};
+            runs[w].arguments.push_back(call.arguments[1 - place]);
+            within[a.at] = paired[w] = true;
+        }
+    }
+    std::vector<int> now(count, 0);                                    // positions without those within pairs
+    std::vector<Run<T>> left;
+    for (int w = 0; w < count; w++) {
+        if (within[w]) continue;
+        for (Argument& a : runs[w].arguments)
+            if (a.kind == Argument::word) a.at = now[a.at];
+        now[w] = static_cast<int>(left.size());
+        left.push_back(std::move(runs[w]));
+    }
+    return left;
+}
+
+template <class T>
+std::unique_ptr<WordList<T>> bind_words(const Instruction& instruction) {
+    auto list = std::make_unique<WordList<T>>();
+    const bool in_words = instruction.op != "collect" && instruction.op != "join";       // those two take any number
+    if (in_words && instruction.operands.size() > most_operands) throw std::runtime_error("a word list has more than 32 operands");
+    const std::vector<Run<T>> runs = in_pairs<T>(instruction.words);
+    const int count = static_cast<int>(runs.size());
+    std::vector<int> last(count, -1);                                  // the last reader of each word
+    for (int w = 0; w < count; w++)
+        for (const Argument& a : runs[w].arguments)
+            if (a.kind == Argument::word) last[a.at] = w;
+    std::vector<int> slot(count, 0), free;
+    for (int w = 0; w < count; w++) {
         typename WordList<T>::Step step;
-        step.run = word->run;
-        step.operands = word->operands;
+        step.run = runs[w].run;
+        step.operands = static_cast<int>(runs[w].arguments.size());
         for (int j = 0; j < step.operands; j++) {
-            const Argument& a = call.arguments[j];
+            const Argument& a = runs[w].arguments[j];
             step.from[j] = {a.kind, a.kind == Argument::word ? slot[a.at] : a.at, nullptr};
             if (a.kind == Argument::number) {
                 auto& line = list->numbers.emplace_back();

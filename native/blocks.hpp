@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "ahead.hpp"
 #include "plan.hpp"
 
 namespace backproof {
@@ -18,9 +19,14 @@ struct Context {                                 // of one member of the team
     long t = 0;                                  // the step of the loop at hand
     int member = 0, members = 1;
     long samples = 0;
-    bool finite = true;
+    alignas(64) T doubt[W<T>] = {};                  // 0, or NaN: something that was checked is not finite
     int bad_ids = -1;                            // a value that holds an integer outside its index
+    Ahead ahead;
     const T* results[longest_chain + 1];         // of the chain at hand: the block of each member
+
+    bool finite() const {
+        return std::all_of(doubt, doubt + W<T>, [](T x) { return x == 0; });
+    }
 };
 
 struct Block {
@@ -45,7 +51,7 @@ Range range_of(const Node<T>& n, const Context<T>& c) {
     if (n.time >= 0) r.down[n.time] = n.descending;
     if (c.members > 1 && n.split_label >= 0) {
         const int d = n.split_label;
-        const long unit = n.split == SAMPLES ? sample_unit(c.samples, c.members) : output_unit(n, c.members);
+        const long unit = n.split == SAMPLES ? 1 : output_unit(n, c.members);
         share(n.domain.extent[d], unit, c.member, c.members, r.low[d], r.high[d]);
     }
     return r;
@@ -195,23 +201,28 @@ void put(const Node<T>& n, const Block& k, const T* rows, Context<T>& c) {
     exchange<T, false>(n.out, n.domain, k, c.base[n.out.space], const_cast<T*>(rows), c.t);
 }
 
+// Is a block finite? The answer lies in c.doubt at the end of the step. Padding may hold anything.
 template <class T>
-bool block_finite(const Kernels<T>& kernels, const Block& k, Rows<T> rows) {
-    if (rows.stride == W<T> && kernels.finite(rows.at, k.rows)) return true;
-    for (long r = 0; r < k.rows; r++)                                    // padding may hold anything
-        for (long lane = k.from; lane < k.to; lane++)
-            if (!(rows.at[r * rows.stride + lane] - rows.at[r * rows.stride + lane] == 0)) return false;
-    return true;
+void check_block(const Kernels<T>& kernels, const Block& k, const T* rows, Context<T>& c) {
+    if (k.from == 0 && k.to == W<T>) return kernels.doubt(c.doubt, rows, k.rows);
+    alignas(64) T line[W<T>] = {};
+    kernels.doubt(line, rows, k.rows);
+    for (long lane = k.from; lane < k.to; lane++) c.doubt[lane] += line[lane];
 }
 
 // the word list over a block; the result lies at `to`, or in scratch where `to` is nullptr
 template <class T>
 const T* words(const Node<T>& n, const Block& k, const T* product, T* to, T* scratch, Context<T>& c) {
     const WordList<T>& list = *n.words;
-    Rows<T> in[most_operands];
+    const T* at[most_operands];                                        // apart: read together they would wait for both stores
+    long stride[most_operands];
     T* slots = scratch;
     T* spare = scratch + list.slots * 512;
-    for (std::size_t j = 0; j < n.in.size(); j++) in[j] = operand(n.in[j], n, k, spare + j * 512, c);
+    for (std::size_t j = 0; j < n.in.size(); j++) {
+        const Rows<T> in = operand(n.in[j], n, k, spare + j * 512, c);
+        at[j] = in.at;
+        stride[j] = in.stride;
+    }
     T* result = nullptr;
     for (const auto& step : list.steps) {
         Rows<T> a[3] = {};
@@ -219,7 +230,7 @@ const T* words(const Node<T>& n, const Block& k, const T* product, T* to, T* scr
             const auto& s = step.from[j];
             switch (s.kind) {
                 case Argument::product: a[j] = {product, W<T>}; break;
-                case Argument::operand: a[j] = in[s.at]; break;
+                case Argument::operand: a[j] = {at[s.at], stride[s.at]}; break;
                 case Argument::word: a[j] = {slots + s.at * 512, W<T>}; break;
                 case Argument::number: a[j] = {s.number, 0}; break;
             }
@@ -249,12 +260,24 @@ void turn_block(const Node<T>& n, const Block& k, const T* rows, long stride, co
     }
 }
 
+// what the chain of a product will read, fetched while the product runs
+template <class T>
+void foresee(const Node<T>& n, const Block& k, const Context<T>& c) {
+    for (const Node<T>& m : n.chain)
+        for (const View& v : m.in) {
+            if (v.mode != View::direct) continue;
+            const T* at = c.base[v.space] + direct_place<T>(v, m.domain, k, c.t);
+            const long stride = m.domain.inner < 0 ? W<T> : v.stride[m.domain.inner];
+            for (long r = 0; r < (stride ? k.rows : 1); r++) fetch(at + r * stride);
+        }
+}
+
 // a block's result: made by the words, checked, stored
 template <class T>
 const T* settle(const Node<T>& n, const Block& k, const T* product, T* scratch, const Kernels<T>& kernels, Context<T>& c) {
     T* to = n.stored ? destination(n, k, c) : nullptr;
     const T* result = n.words->plain && !to ? product : words(n, k, product, to, scratch, c);
-    if (n.check && !block_finite<T>(kernels, k, {result, W<T>})) c.finite = false;
+    if (n.check) check_block(kernels, k, result, c);
     if (!to && n.stored) put(n, k, result, c);
     return result;
 }

@@ -59,23 +59,31 @@ void Machine<T>::gather_one(const Value& value, const Layout& l, const Source& s
     Range r{};
     for (int k = 0; k < l.rank; k++) r.high[k] = l.extent[k];
     const long columns = last == sample ? 1 : l.extent[last];
+    const T* data = static_cast<const T*>(s.data);
+    constexpr long together = 8;                                            // rows of one panel are neighbours in cache
     long x[most] = {};
-    for (long n = low; n < high; n++) {
-        long from = rows[n] * each;
+    for (long first = low; first < high; first += together) {
+        const long behind = std::min(high, first + together);
+        long from = 0;                                                      // within a sample
         odometer(axes, count, r, x, [&] {
             long place = l.offset;
             for (int j = 0; j < count; j++) place += x[axes[j]] * l.stride[axes[j]];
             if (l.space == INTEGERS) {
-                std::int64_t* to = integers_.data() + place + n * l.stride[sample];
-                std::copy_n(static_cast<const std::int64_t*>(s.data) + from, columns, to);
+                for (long n = first; n < behind; n++)
+                    std::copy_n(static_cast<const std::int64_t*>(s.data) + rows[n] * each + from, columns,
+                                integers_.data() + place + n * l.stride[sample]);
             } else if (last == sample) {
-                arena_.at[place + n / W<T> * l.panel + n % W<T>] = static_cast<const T*>(s.data)[from];
+                for (long n = first; n < behind; n++) arena_.at[place + n / W<T> * l.panel + n % W<T>] = data[rows[n] * each + from];
             } else {
-                T* to = arena_.at + place + n * l.stride[sample];
-                const T* at = static_cast<const T*>(s.data) + from;
-                long c = 0;
-                for (; c + W<T> <= columns; c += W<T>, to += l.panel) std::memcpy(to, at + c, W<T> * sizeof(T));
-                if (c < columns) std::memcpy(to, at + c, static_cast<std::size_t>(columns - c) * sizeof(T));
+                for (long c = 0; c < columns; c += W<T>, place += l.panel) {
+                    const std::size_t bytes = static_cast<std::size_t>(std::min(W<T>, columns - c)) * sizeof(T);
+                    for (long n = first; n < behind; n++) {
+                        const T* at = data + rows[n] * each + from + c;
+                        T* to = arena_.at + place + n * l.stride[sample];
+                        if (bytes == W<T> * sizeof(T)) std::memcpy(to, at, W<T> * sizeof(T));
+                        else std::memcpy(to, at, bytes);
+                    }
+                }
             }
             from += columns;
         });
@@ -107,14 +115,46 @@ void Machine<T>::draw(const Epoch& e, const std::int64_t* rows, long low, long h
 template <class T>
 void Machine<T>::gather(const Epoch& e, long start, long count, Context<T>& c) {
     long low = 0, high = count;
-    if (c.members > 1) share(count, sample_unit(count, c.members), c.member, c.members, low, high);
+    if (c.members > 1) share(count, 1, c.member, c.members, low, high);
     for (const Source& s : e.sources) gather_one(program().values[s.value], plan_->layouts[s.value], s, e.rows + start, low, high);
     draw(e, e.originals + start, low, high);
+    foresee(e, start + count, c);
+}
+
+// The source whose rows are fetched ahead: the largest, where all of it does not stay in the cache anyway.
+template <class T>
+Ahead Machine<T>::widest(const Epoch& e) const {
+    constexpr long cache = 1 << 20;
+    Ahead ahead;
+    for (const Source& s : e.sources) {
+        const Layout& l = plan_->layouts[s.value];
+        const int sample = sample_axis(program(), program().values[s.value]);
+        long bytes = l.space == INTEGERS ? sizeof(std::int64_t) : sizeof(T);
+        for (int k = 0; k < l.rank; k++) bytes *= k == sample ? 1 : l.extent[k];
+        if (bytes * e.count > cache && bytes > ahead.bytes) ahead.data = static_cast<const char*>(s.data), ahead.bytes = bytes;
+    }
+    return ahead;
+}
+
+// my rows of the minibatch at `start`
+template <class T>
+void Machine<T>::foresee(const Epoch& e, long start, Context<T>& c) {
+    Ahead& a = c.ahead;
+    if (!a.bytes) return;
+    constexpr double margin = 1.25, line = 64;
+    const long count = std::max(0l, std::min(e.batch, e.count - start));
+    long low = 0, high = count;
+    if (c.members > 1) share(count, 1, c.member, c.members, low, high);
+    a.rows = e.rows + start + low;
+    a.count = high - low;
+    a.row = a.byte = 0;
+    a.rate = margin * static_cast<double>(a.count) * (static_cast<double>(a.bytes) / line + 1) * c.members / plan_->work;
 }
 
 template <class T>
 void Machine<T>::train(const Epoch& e, Done& done, int member, int members, long first, long behind, Barrier& barrier, Shared& shared) {
     Context<T> c = context(member, members);
+    c.ahead = widest(e);
     for (long k = first; k < behind; k++) {
         if (member == 0 && members_ > 1) {
             const auto now = Clock::now();
@@ -143,9 +183,9 @@ void Machine<T>::train(const Epoch& e, Done& done, int member, int members, long
                 for (long j = 0; j < (l.rank ? size : W<T>); j++)
                     arena_.at[l.offset + j] = static_cast<T>(numbers[k * size + (l.rank ? j : 0)]);
             }
-        c.finite = true;
+        std::fill_n(c.doubt, W<T>, T(0));
         execute(plan_->step, c, barrier);
-        shared.finite[k & 1][member].store(c.finite, std::memory_order_relaxed);
+        shared.finite[k & 1][member].store(c.finite(), std::memory_order_relaxed);
         if (c.bad_ids >= 0) shared.bad_ids.store(c.bad_ids, std::memory_order_relaxed);
         if (member == 0 && e.interrupted && Clock::now() - shared.asked > std::chrono::milliseconds(50)) {
             if (e.interrupted(e.asked)) shared.stop.store(true, std::memory_order_relaxed);

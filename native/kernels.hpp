@@ -28,6 +28,13 @@ struct Word {
     WordFunction<T> run;
 };
 
+template <class T>
+struct Pair {                          // two words run as one: what the first makes is operand `place` of the second
+    const char *first, *second;
+    int place;
+    WordFunction<T> run;               // of the first's operands, then the second's other one
+};
+
 // c[r,p] = sum over k, ascending, of a[r,k] b[k,p] for a block of rows and one or two panels.
 // forward:  a (r,k) at a + r W + k, panels of k are a_outer apart      b (k,p) at b + k W + p b_panel
 // gradient: a (r,k) at a + (r / W) a_panel + r % W + k W               in runs of `inner`, a_outer and b_outer apart
@@ -46,6 +53,8 @@ template <class T>
 struct Kernels {
     const Word<T>* words;
     int count;
+    const Pair<T>* pairs;
+    int pair_count;
     long widest;                                                            // panels that a product takes at once
     void (*forward)(const Product<T>&);
     void (*gradient)(const Product<T>&);
@@ -53,7 +62,7 @@ struct Kernels {
     void (*fold_max)(T* into, const T* rows, long count);
     void (*each_sum)(T* into, const T* rows, long count);                   // into (count, W) += rows
     void (*each_max)(T* into, const T* rows, long count);
-    bool (*finite)(const T* rows, long count);
+    void (*doubt)(T* into, const T* rows, long count);                      // into (W) += 0 times each row: NaN where one is not finite
     double (*chains)(long turns);                                           // 16 chains of multiply-adds in registers; operations done
     void (*transpose)(T* to, long to_row, const T* from, long from_row);    // W x W; rows to_row and from_row apart
 };

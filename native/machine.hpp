@@ -34,7 +34,7 @@ struct Epoch {
     std::vector<Source> sources;
     const std::int64_t* rows;                    // the rows to take, in order
     const std::int64_t* originals;               // their numbers in the whole training set: the addresses of the dropout draws
-    long count, batch, samples_of_data;
+    long count, batch;
     std::vector<std::pair<int, const double*>> scalars;          // a number per step
     std::map<std::string, long> extents;         // symbols other than the samples'
     std::string samples;                         // the symbol of the samples
@@ -102,6 +102,8 @@ class Machine {
     void constants();
     void execute(const std::vector<Node<T>>& nodes, Context<T>& c, Barrier& barrier) const;
     void gather(const Epoch& e, long start, long count, Context<T>& c);
+    Ahead widest(const Epoch& e) const;
+    void foresee(const Epoch& e, long start, Context<T>& c);
     void gather_one(const Value& value, const Layout& l, const Source& s, const std::int64_t* rows, long low, long high);
     void draw(const Epoch& e, const std::int64_t* rows, long low, long high);
     void train(const Epoch& e, Done& done, int member, int members, long first, long behind, Barrier& barrier, struct Shared& shared);

@@ -64,6 +64,7 @@ struct Node {
     bool holes = false;                          // the ids may be −1: no entry
     long run_outer = 1, run = 0, run_last = 0, a_outer = 0, b_outer = 0, a_first = 0, b_first = 0;
     std::vector<Node> chain;                     // maps and twins that go on with every block of the result (step.cpp)
+    bool far = false;                            // parameters do not stay in the cache from step to step
     bool stored = true;                          // false: only the chain reads the result
     long vocabulary = 0, places = 0, buckets = 0, hash = 0;      // collect: ids lie below, how many places, its hash table's size and where it lies
     std::vector<Node> body;
@@ -128,8 +129,6 @@ inline void share(long extent, long unit, int member, int members, long& low, lo
     low = std::min(extent, units * member / members * unit);
     high = std::min(extent, units * (member + 1) / members * unit);
 }
-
-inline long sample_unit(long samples, int members) { return samples >= 16 * members ? 8 : 1; }
 
 template <class T>
 inline long output_unit(const Node<T>& n, int members) {

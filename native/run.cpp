@@ -60,28 +60,33 @@ void run_dense(const Node<T>& n, Context<T>& c) {
                     g.a = a + (row + n.a.shift) / W<T> * n.a.panel;
                     g.first = row % W<T>;
                 }
-                k.x[d.column] = p * W<T>;
-                k.from = 0;
-                k.to = std::min(W<T>, d.extent[d.column] - k.x[d.column]);
+                const auto choose = [&](long q) {
+                    k.x[d.column] = (p + q) * W<T>;
+                    k.from = 0;
+                    k.to = std::min(W<T>, d.extent[d.column] - k.x[d.column]);
+                };
+                choose(0);
                 const bool here = in_place && whole<T>(n.out, d, k);
                 g.c = here ? c.base[n.out.space] + direct_place<T>(n.out, d, k, c.t) : acc;
                 g.c_panel = here ? n.out.panel : 512;
                 if (here && g.panels == 2) {
-                    k.x[d.column] += W<T>;
-                    k.to = std::min(W<T>, d.extent[d.column] - k.x[d.column]);
+                    choose(1);
                     if (!whole<T>(n.out, d, k)) g.c = acc, g.c_panel = 512;
                 }
                 for (long q = 0; g.begun && q < g.panels; q++) {
-                    k.x[d.column] = (p + q) * W<T>;
-                    k.to = std::min(W<T>, d.extent[d.column] - k.x[d.column]);
+                    choose(q);
                     const Rows<T> from = operand(n.start, n, k, scratch, c);
                     for (long j = 0; j < k.rows; j++) std::copy(from.at + j * from.stride, from.at + j * from.stride + W<T>, acc + q * 512 + j * W<T>);
                 }
+                for (long q = 0; n.far && q < g.panels; q++) {
+                    choose(q);
+                    foresee(n, k, c);
+                }
                 (n.form == FORWARD ? kernel.forward : kernel.gradient)(g);
+                c.ahead.worked(static_cast<double>(g.rows * g.panels * W<T> * g.outer * g.inner));
                 if (g.c != acc) return;
                 for (long q = 0; q < g.panels; q++) {
-                    k.x[d.column] = (p + q) * W<T>;
-                    k.to = std::min(W<T>, d.extent[d.column] - k.x[d.column]);
+                    choose(q);
                     finish_block(n, k, acc + q * 512, scratch, kernel, c);
                 }
             });
@@ -243,11 +248,11 @@ class Reduction {
                 if (!rows_summed_ && d.inner >= 0) x[d.inner] = k.x[d.inner] + r;
                 if (n_.out.mode == View::constant) std::fill_n(c_.base[n_.out.space] + n_.out.base, W<T>, memory[0]);
                 else c_.base[n_.out.space][at<T>(n_.out, d, x, c_.t)] = memory[0];
-                if (n_.check && !(memory[0] - memory[0] == 0)) c_.finite = false;
+                if (n_.check) c_.doubt[0] += memory[0] * 0;
             }
             return;
         }
-        if (n_.check && !block_finite<T>(kernel_, k, {rows, W<T>})) c_.finite = false;
+        if (n_.check) check_block(kernel_, k, rows, c_);
         if (n_.stored) {
             if (T* to = n_.out.mode == View::constant ? nullptr : destination(n_, k, c_)) std::copy(rows, rows + count * W<T>, to);
             else put(n_, k, rows, c_);

@@ -28,6 +28,8 @@ class Arranger {
         place_barriers(plan_.step, written);
         for (auto* list : {&plan_.main, &plan_.update, &plan_.step}) measure(*list);
         plan_.scratch += 8 * 512;
+        constexpr long cache = 1 << 20;
+        for (Node<T>& n : plan_.step) n.far = 2 * bound.persistent * static_cast<long>(sizeof(T)) > cache;
     }
 
   private:

@@ -1,6 +1,8 @@
 // The words: elementwise functions over blocks of panel rows. Their meaning is the table in lower/instructions.py.
 #pragma once
 
+#include <type_traits>
+
 #include "elementary.hpp"
 #include "elementary_float.hpp"
 #include "kernels.hpp"
@@ -17,6 +19,12 @@ template <class T, class Function>
 inline void each(T* out, Rows<T> a, Rows<T> b, long rows, Function f) {
     for (long r = 0; r < rows; r++, out += W<T>, a.at += a.stride, b.at += b.stride)
         for (long v = 0; v < W<T>; v += lanes<T>) store<T>(out + v, f(load(a.at + v), load(b.at + v)));
+}
+
+template <class T, class Function>
+inline void each(T* out, Rows<T> a, Rows<T> b, Rows<T> c, long rows, Function f) {
+    for (long r = 0; r < rows; r++, out += W<T>, a.at += a.stride, b.at += b.stride, c.at += c.stride)
+        for (long v = 0; v < W<T>; v += lanes<T>) store<T>(out + v, f(load(a.at + v), load(b.at + v), load(c.at + v)));
 }
 
 // a function of doubles, on doubles as they are and on floats in two halves
@@ -43,13 +51,17 @@ void each_its_own(T* out, Rows<T> a, Rows<T>, Rows<T>, long rows) {
 
 #define BP_WORD1(NAME, VALUE)                                                            \
     template <class T>                                                                   \
-    void word_##NAME(T* out, Rows<T> a_, Rows<T>, Rows<T>, long rows) {                  \
-        each<T>(out, a_, rows, [](Vec<T> a) -> Vec<T> { return VALUE; });                \
+    inline Vec<T> NAME(Vec<T> a) { return VALUE; }                                       \
+    template <class T>                                                                   \
+    void word_##NAME(T* out, Rows<T> a, Rows<T>, Rows<T>, long rows) {                   \
+        each<T>(out, a, rows, [](Vec<T> x) { return NAME<T>(x); });                      \
     }
 #define BP_WORD2(NAME, VALUE)                                                            \
     template <class T>                                                                   \
-    void word_##NAME(T* out, Rows<T> a_, Rows<T> b_, Rows<T>, long rows) {               \
-        each<T>(out, a_, b_, rows, [](Vec<T> a, Vec<T> b) -> Vec<T> { return VALUE; });  \
+    inline Vec<T> NAME(Vec<T> a, Vec<T> b) { return VALUE; }                             \
+    template <class T>                                                                   \
+    void word_##NAME(T* out, Rows<T> a, Rows<T> b, Rows<T>, long rows) {                 \
+        each<T>(out, a, b, rows, [](Vec<T> x, Vec<T> y) { return NAME<T>(x, y); });      \
     }
 
 BP_WORD1(copy, a)
@@ -69,9 +81,15 @@ BP_WORD2(minimum, (a < b) | (a != a) ? a : b)
 
 template <class T>
 void word_select(T* out, Rows<T> a, Rows<T> b, Rows<T> c, long rows) {
-    for (long r = 0; r < rows; r++, out += W<T>, a.at += a.stride, b.at += b.stride, c.at += c.stride)
-        for (long v = 0; v < W<T>; v += lanes<T>)
-            store<T>(out + v, load(a.at + v) != 0 ? load(b.at + v) : load(c.at + v));
+    each<T>(out, a, b, c, rows, [](Vec<T> x, Vec<T> y, Vec<T> z) -> Vec<T> { return x != 0 ? y : z; });
+}
+
+// Two words at once, each rounded as if alone: the second takes the first's result as its operand `place`, and x as the other.
+template <class T, auto first, auto second, int place>
+void word_pair(T* out, Rows<T> a, Rows<T> b, Rows<T> c, long rows) {
+    const auto then = [](Vec<T> y, Vec<T> x) { return place == 0 ? second(y, x) : second(x, y); };
+    if constexpr (std::is_invocable_v<decltype(first), Vec<T>>) each<T>(out, a, b, rows, [&](Vec<T> p, Vec<T> x) { return then(first(p), x); });
+    else each<T>(out, a, b, c, rows, [&](Vec<T> p, Vec<T> q, Vec<T> x) { return then(first(p, q), x); });
 }
 
 template <class T>
@@ -103,5 +121,15 @@ const Word<T> words[] = {
     {"expm1", 1, through_double<T, expm1_<exact<T>>>},
     {"softplus", 1, through_double<T, softplus_<exact<T>>>},
 };
+
+#define BP_PAIRS(FIRST, NAME)                                                             \
+    {NAME, "add", 0, word_pair<T, FIRST<T>, add<T>, 0>}, {NAME, "add", 1, word_pair<T, FIRST<T>, add<T>, 1>}, \
+    {NAME, "mul", 0, word_pair<T, FIRST<T>, mul<T>, 0>}, {NAME, "mul", 1, word_pair<T, FIRST<T>, mul<T>, 1>}, \
+    {NAME, "sub", 0, word_pair<T, FIRST<T>, sub<T>, 0>}, {NAME, "sub", 1, word_pair<T, FIRST<T>, sub<T>, 1>}, \
+    {NAME, "maximum", 0, word_pair<T, FIRST<T>, maximum<T>, 0>}
+
+// the pairs that dense layers, cells and optimizers are full of
+template <class T>
+const Pair<T> pairs[] = {BP_PAIRS(add, "add"), BP_PAIRS(sub, "sub"), BP_PAIRS(mul, "mul"), BP_PAIRS(step, "step")};
 
 }  // namespace backproof::BP_ISA
