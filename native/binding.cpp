@@ -102,6 +102,7 @@ void bind_machine(nb::module_& module, const char* name) {
         .def("bytes", &M::bytes)
         .def("members", &M::members)
         .def("step_shape", &M::step_shape)
+        .def("words", &M::words)
         .def("epoch", &epoch<T>)
         .def_prop_ro("last", [](const M& m) { return m.last; });
 }
@@ -125,6 +126,20 @@ void apply(const std::string& name, Given<T> x, Taken<T> y) {
         return;
     }
     throw std::runtime_error("there is no word '" + name + "'");
+}
+
+// a pair of words on its own, over one block
+template <class T>
+void apply_pair(int pair, Given<T> a, Given<T> b, Given<T> c, Taken<T> y) {
+    const std::size_t count = y.size();
+    if (pair < 0 || pair >= kernels<T>().pair_count) throw std::runtime_error("there is no such pair of words");
+    if (count > 512 || a.size() != count || b.size() != count || c.size() != count) throw std::runtime_error("more than a block");
+    alignas(64) T in[3][512] = {}, out[512];
+    std::copy_n(a.data(), count, in[0]);
+    std::copy_n(b.data(), count, in[1]);
+    std::copy_n(c.data(), count, in[2]);
+    kernels<T>().pairs[pair].run(out, {in[0], W<T>}, {in[1], W<T>}, {in[2], W<T>}, 512 / W<T>);
+    std::copy_n(out, count, y.data());
 }
 
 // How the calling thread rounds and whether it keeps subnormals: MXCSR without its flags, elsewhere the rounding mode
@@ -178,6 +193,14 @@ NB_MODULE(_native, m) {
     });
     m.def("apply", &apply<float>);
     m.def("apply", &apply<double>);
+    m.def("pairs", [] {
+        std::vector<std::tuple<std::string, std::string, int>> table;
+        const Kernels<float>& k = kernels<float>();
+        for (int p = 0; p < k.pair_count; p++) table.emplace_back(k.pairs[p].first, k.pairs[p].second, k.pairs[p].place);
+        return table;
+    });
+    m.def("apply_pair", &apply_pair<float>);
+    m.def("apply_pair", &apply_pair<double>);
     m.def("instruction_set", &instruction_set);
     m.def("instruction_sets", &instruction_sets);
     m.def("force_instruction_set", &force_instruction_set);

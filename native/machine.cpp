@@ -218,6 +218,21 @@ std::tuple<long, long, long> Machine<T>::step_shape() const {
     return {static_cast<long>(plan_->step.size()), links, barriers};
 }
 
+template <class T>
+std::pair<long, long> Machine<T>::words() const {
+    long words = 0, runs = 0;
+    const auto count = [&](const auto& self, const std::vector<Instruction>& list) -> void {
+        for (const Instruction& i : list) {
+            words += static_cast<long>(i.words.size());
+            self(self, i.body);
+        }
+    };
+    count(count, program().main);
+    count(count, program().update);
+    for (const auto& list : bound_.words) runs += static_cast<long>(list->steps.size());
+    return {words, runs};
+}
+
 // ---------------------------------------------------------------------------------------------- running
 
 template <class T>

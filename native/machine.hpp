@@ -73,6 +73,7 @@ class Machine {
     long bytes() const;
     int members() const { return members_; }
     std::tuple<long, long, long> step_shape() const;             // of a training step: nodes, links of their chains, barriers
+    std::pair<long, long> words() const;                         // how many the program has, and how many runs they take
 
   private:
     struct Buffer {                                              // 64-byte aligned, zeroed

@@ -146,17 +146,23 @@ def test_the_core_binds_by_name_what_the_tables_name():
 # ------------------------------------------------------------------------------------------------------ the shape of a step
 
 @pytest.fixture
-def shape_of(teams, monkeypatch):
-    """(nodes, links, barriers) of a training step by a team of two."""
-    def shape(spec, optimizer="sgd", **options):
+def machine_of(teams, monkeypatch):
+    """The machine that trained a network by a team of two."""
+    def machine(spec, optimizer="sgd", **options):
         machines = []
         for dtype, kind in native._MACHINES.items():
             monkeypatch.setitem(native._MACHINES, dtype, lambda *given, kind=kind: machines.append(kind(*given)) or machines[-1])
         X, y = table(n=64)
         Network(spec, loss="squared_error").build(seed=0, threads=2).fit(X, y[:, None], epochs=1, batch_size=64, optimizer=optimizer,
                                                                           learning_rate=1e-3, **options)
-        return machines[-1].step_shape()
-    return shape
+        return machines[-1]
+    return machine
+
+
+@pytest.fixture
+def shape_of(machine_of):
+    """(nodes, links, barriers) of a training step by a team of two."""
+    return lambda *given, **options: machine_of(*given, **options).step_shape()
 
 
 def test_a_step_has_one_barrier_at_any_depth_beside_the_one_at_its_end(shape_of):
@@ -168,6 +174,13 @@ def test_the_update_goes_on_from_the_block_of_the_gradient(shape_of, optimizer, 
     """Of W1 and b1, W2 and b2: every map of the update is a link, as is W2's turned twin and, of a bias, the factor 1/N."""
     nodes, links, _ = shape_of("20 | 32 tanh | 1", optimizer=optimizer)
     assert links >= 4 * updates + 1 and shape_of("20 | 32 tanh | 1", optimizer=optimizer, clip_norm=1.0)[1] < links
+
+
+def test_words_that_follow_one_another_run_in_pairs(machine_of):
+    """relu(z + b) is one run, as is W − η g of each parameter; tanh stands alone behind z + b."""
+    words, runs = machine_of("20 | 32 relu | 1").words()
+    assert words - runs >= 5                                           # z1 + b1 and relu, four updates
+    assert machine_of("20 | 32 tanh | 1").words()[1] < machine_of("20 | 32 tanh | 1").words()[0]
 
 
 # ------------------------------------------------------------------------------------------------------ the same bits

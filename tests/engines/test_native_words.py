@@ -250,3 +250,23 @@ def test_a_word_is_accurate_and_monotone_for_every_float_on_every_instruction_se
         print(f"\n{word}: {seen} floats,", ", ".join(f"{name} {error:.3f} ULP at {at:.9g}" for name, (error, at) in worst.items()))
     assert seen >= (2**31 if word == "log" else 2**32) - 2**25
     assert all(error <= bound_of(word, np.float32) for error, _ in worst.values())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_pair_of_words_gives_the_bits_of_the_two_alone(kernels, dtype):
+    """Each is rounded as if alone: no fused multiply-add, NaN and infinity included."""
+    draw, odd = np.random.default_rng(3), np.array([0, -0.0, 1, -1, INF, -INF, NAN, np.finfo(dtype).max, np.finfo(dtype).tiny / 8], dtype)
+    numbers = [np.concatenate([draw.normal(size=512 - odd.size ** 2 * 3).astype(dtype) * dtype(3) ** k,
+                               np.tile(np.roll(np.repeat(odd, odd.size), 7 * k), 2), np.tile(odd, odd.size)]) for k in range(3)]
+    assert len(_native.pairs()) > 20
+    for k, (first, second, place) in enumerate(_native.pairs()):
+        arity = WORDS[first][0]
+        a, b, c = numbers
+        with np.errstate(all="ignore"):
+            made, other = WORD[first](*numbers[:arity]), numbers[arity]
+            wanted = WORD[second](*((made, other) if place == 0 else (other, made)))
+        found = np.empty_like(a)
+        _native.apply_pair(k, a, b, c, found)
+        assert np.array_equal(found, wanted, equal_nan=True), (first, second, place)
+        there = ~np.isnan(wanted) & (wanted != 0 if second == "maximum" else True)       # of 0 and −0 either is the larger
+        assert np.array_equal(np.signbit(found[there]), np.signbit(wanted[there])), (first, second, place)
