@@ -41,13 +41,17 @@ def distance(a, b):
 
 
 def agree(case, dtype, tolerance):
+    """Loss, gradients and outputs to `tolerance`; of a sum that cancels, where no order of float32 keeps that, what is lost must be
+    of the size that the reference loses against itself in float64."""
     X, y, w = case.data()
     ours, theirs = (case.model(engine=engine, dtype=dtype) for engine in ("native", "reference"))
     (j, g), (j0, g0) = ours.objective_and_gradients(X, y, w), theirs.objective_and_gradients(X, y, w)
     largest = max(np.linalg.norm(x) for x in g0.values())
     assert abs(j - j0) <= tolerance * max(1, abs(j0))
+    exact = case.model(engine="reference", dtype="float64").objective_and_gradients(X, y, w)[1]
     for name in g0:
-        assert np.linalg.norm(g[name] - g0[name]) <= tolerance * max(np.linalg.norm(g0[name]), 1e-3 * largest), name
+        inherent = 4 * np.linalg.norm(g0[name] - exact[name])
+        assert np.linalg.norm(g[name] - g0[name]) <= max(tolerance * max(np.linalg.norm(g0[name]), 1e-3 * largest), inherent), name
     assert distance(ours.predict(X), theirs.predict(X)) <= tolerance
 
 
