@@ -87,8 +87,11 @@ std::unique_ptr<WordList<T>> bind_words(const Instruction& instruction) {
             if (last[v] == w && std::find(free.begin(), free.end(), slot[v]) == free.end()) free.push_back(slot[v]);
         list->steps.push_back(step);
     }
-    list->plain = count == 1 && instruction.words[0].word == "copy" &&
-                  instruction.words[0].arguments[0].kind == Argument::product;
+    if (count == 1 && instruction.words[0].word == "copy") {
+        const Argument& a = instruction.words[0].arguments[0];
+        list->plain = a.kind == Argument::product;
+        if (a.kind == Argument::operand) list->bare = a.at;
+    }
     return list;
 }
 

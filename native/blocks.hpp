@@ -218,6 +218,10 @@ const T* words(const Node<T>& n, const Block& k, const T* product, T* to, T* scr
     long stride[most_operands];
     T* slots = scratch;
     T* spare = scratch + list.slots * 512;
+    if (list.bare >= 0 && !to) {
+        const Rows<T> in = operand(n.in[list.bare], n, k, spare, c);
+        if (in.stride == W<T>) return in.at;
+    }
     for (std::size_t j = 0; j < n.in.size(); j++) {
         const Rows<T> in = operand(n.in[j], n, k, spare + j * 512, c);
         at[j] = in.at;

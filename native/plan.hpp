@@ -36,6 +36,7 @@ struct WordList {
     std::vector<Step> steps;
     int slots = 0;
     bool plain = false;                          // nothing but a copy of the product
+    int bare = -1;                               // nothing but a copy of this operand
     std::deque<Line<T>> numbers;
 };
 

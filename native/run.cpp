@@ -216,9 +216,11 @@ class Reduction {
         }
         if (lanes_summed_ && (b.from > 0 || b.to < W<T>)) {
             if (x != copy_) std::copy(x, x + b.rows * W<T>, copy_);
-            for (long r = 0; r < b.rows; r++)
-                for (long lane = 0; lane < W<T>; lane++)
-                    if (lane < b.from || lane >= b.to) copy_[r * W<T> + lane] = largest ? -static_cast<T>(__builtin_inf()) : T(0);
+            const T nothing = largest ? -static_cast<T>(__builtin_inf()) : T(0);
+            for (T* row = copy_; row != copy_ + b.rows * W<T>; row += W<T>) {
+                std::fill(row, row + b.from, nothing);
+                std::fill(row + b.to, row + W<T>, nothing);
+            }
             x = copy_;
         }
         if (rows_summed_) (largest ? kernel_.fold_max : kernel_.fold_sum)(acc_, x, b.rows);
