@@ -137,6 +137,7 @@ std::vector<bool> find_tables(const Program& p) {
 template <class T>
 Bound<T>::Bound(Program p) : program(std::move(p)) {
     const std::size_t count = program.values.size();
+    fold(program);
     bind_all<T>(program.main, *this);
     bind_all<T>(program.update, *this);
     replaced_by.assign(count, -1);

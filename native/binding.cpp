@@ -172,6 +172,7 @@ NB_MODULE(_native, m) {
         .def("rows", &Builder::rows)
         .def("holes", &Builder::holes)
         .def("finite", &Builder::finite)
+        .def("output", &Builder::output)
         .def("dropout", &Builder::dropout);
     nb::class_<Done>(m, "Done")
         .def_ro("steps", &Done::steps)

@@ -65,6 +65,7 @@ class Builder {
     }
     void holes(int value) { program_.values.at(static_cast<std::size_t>(value)).holes = true; }
     void finite(int value) { program_.finite.push_back(value); }
+    void output(int value) { program_.outputs.push_back(value); }
     void dropout(int value, long layer, double rate) { program_.dropouts.push_back({value, layer, rate}); }
     const Program& program() const { return program_; }
 

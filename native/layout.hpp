@@ -79,8 +79,9 @@ Layout layout_of(const Program& program, const Value& value, const std::vector<l
     Layout l;
     l.rank = static_cast<int>(value.axes.size());
     if (l.rank > most) throw std::runtime_error(value.name + " has more than 8 axes");
+    const auto one_slot = [&](int k) { return value.folded && is_time(program, value, k); };
     for (int k = 0; k < l.rank; k++)
-        l.extent[k] = extents[value.axes[k]] + (!value.pad.empty() && is_time(program, value, k));
+        l.extent[k] = one_slot(k) ? 1 : extents[value.axes[k]] + (!value.pad.empty() && is_time(program, value, k));
     if (value.integer) {
         l.space = INTEGERS;
         l.size = 1;
@@ -92,7 +93,7 @@ Layout layout_of(const Program& program, const Value& value, const std::vector<l
     }
     long rows = 1;
     for (int k = l.rank - 2; k >= 0; k--) {
-        l.stride[k] = rows * W<T>;
+        l.stride[k] = one_slot(k) ? 0 : rows * W<T>;
         rows *= l.extent[k];
     }
     l.panel = rows * W<T>;

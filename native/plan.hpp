@@ -117,6 +117,8 @@ struct Bound {
     explicit Bound(Program p);
 };
 
+void fold(Program& p);                                   // see fold.cpp
+
 // Orders, joins and separates the nodes of a plan: see step.cpp.
 template <class T>
 void arrange(const Bound<T>& bound, Plan<T>& plan, int members);

@@ -17,6 +17,7 @@ struct Value {
     std::string name, storage, pad;              // pad: "", "before" or "behind", the side with one more slot in time
     std::vector<int> axes;                       // positions of indices
     bool integer = false, holes = false;         // holes: −1 stands for no entry
+    bool folded = false;                         // all steps share one slot (fold.cpp)
 };
 
 struct Operand {
@@ -65,6 +66,7 @@ struct Program {
     std::vector<std::pair<int, int>> replaces;   // (new value, the parameter or state whose place it takes)
     std::vector<std::pair<int, int>> gradients;  // (parameter, its gradient)
     std::vector<int> finite;                     // values that must be finite
+    std::vector<int> outputs;                    // values that are read after a run
     std::vector<Dropout> dropouts;
     std::vector<RowsOf> rows;                    // put after the step was found finite
 

@@ -153,7 +153,21 @@ class Arranger {
         };
         for (const View& v : n.in) check(v);
         if (n.op == TWIN) check(n.a);
-        return fits ? head : -1;
+        return fits && leaves_the_step_before(nodes, n, head) ? head : -1;
+    }
+
+    // A folded value holds the step before until it is written. Moved up to the head, that must not be before somebody reads it:
+    // only the head and its chain may, block by block and each at the place that is written behind it.
+    bool leaves_the_step_before(const Nodes& nodes, const Node<T>& n, int head) const {
+        if (!program_.values[n.writes].folded) return true;
+        bool fits = true;
+        for (const Node<T>* m = &nodes[head]; m != &n; m++)
+            reads(*m, [&](const Node<T>& reader, const View& v) {
+                if (v.value != n.writes) return;
+                const bool factor = &v == &reader.a || &v == &reader.b || &v == &reader.start;
+                fits &= m == &nodes[head] && !factor && same_place(n.out, v, n.domain);
+            });
+        return fits;
     }
 
     // blocks of one are blocks of the other, at the same member

@@ -100,6 +100,8 @@ class Bound:
         for new, (table, ids) in program.rows.items():
             self.builder.rows(self.value[new], self.value[table], self.value[ids.value], *self.labels(ids))
             self.builder.finite(self.value[new])
+        for operand in program.outputs.values():
+            self.builder.output(self.value[operand.value])
         for gradient in program.gradients.values():
             self.builder.finite(self.value[gradient])
         for public in ("L", "J"):
