@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from cases import every
 
-from backproof import Network
+from backproof import LSTM, Bidirectional, Dense, Last, MeanPool, Network, cell
+from backproof.calculus import sigmoid, tanh
 from backproof.engines import choose, reference
 from backproof.errors import NonFiniteError, ShapeError
 from backproof.lower import INSTRUCTIONS, WORDS
@@ -152,12 +153,13 @@ def test_the_core_binds_by_name_what_the_tables_name():
 @pytest.fixture
 def machine_of(teams, monkeypatch):
     """The machine that trained a network by a team of two."""
-    def machine(spec, optimizer="sgd", **options):
+    def machine(spec, optimizer="sgd", X=None, y=None, **options):
         machines = []
         for dtype, kind in native._MACHINES.items():
             monkeypatch.setitem(native._MACHINES, dtype, lambda *given, kind=kind: machines.append(kind(*given)) or machines[-1])
-        X, y = table(n=64)
-        Network(spec, loss="squared_error").build(seed=0, threads=2).fit(X, y[:, None], epochs=1, batch_size=64, optimizer=optimizer,
+        if X is None:
+            X, y = table(n=64)
+        Network(spec, loss="squared_error").build(seed=0, threads=2).fit(X, y.reshape(len(y), -1), epochs=1, batch_size=64, optimizer=optimizer,
                                                                           learning_rate=1e-3, **options)
         return machines[-1]
     return machine
@@ -185,6 +187,45 @@ def test_words_that_follow_one_another_run_in_pairs(machine_of):
     words, runs = machine_of("20 | 32 relu | 1").words()
     assert words - runs >= 5                                           # z1 + b1 and relu, four updates
     assert machine_of("20 | 32 tanh | 1").words()[1] < machine_of("20 | 32 tanh | 1").words()[0]
+
+
+@pytest.mark.parametrize("spec, slots", [("lstm 16", 4 + 3 + 4), ("gru 16", 5 + 4), ("rnn 16 tanh", 1 + 1)])
+def test_a_time_step_keeps_what_the_gradients_of_the_weights_read(machine_of, spec, slots):
+    """An LSTM's four gates, c, tanh c and h, and four deltas, beside the input: no pre-activation, no other adjoint."""
+    def bytes_of(steps):
+        X, y = np.zeros((64, steps, 16), np.float32), np.zeros((64, 2), np.float32)
+        return machine_of(f"16 | {spec} | last | 2", X=X, y=y).bytes()
+    assert (bytes_of(96) - bytes_of(32)) / 64 == (slots + 1) * 64 * 16 * 4
+
+
+@cell
+def late(scope, x, h, c, d):
+    """o reads c of the step before in a product; c could be made with the blocks of g, which are made first."""
+    g = scope.define("g", tanh(scope.project(x, "W") + scope.project(h, "U")), role="activation")
+    o = scope.define("o", sigmoid(scope.project(c, "P") + scope.bias("b")), role="activation")
+    heard = scope.define("u", scope.project(o, "Q"), role="activation")
+    return heard * g, 0.9 * c + g * sigmoid(c), 0.5 * d + o
+
+
+@pytest.mark.parametrize("spec", [[late(9), Last(), Dense(2)], [late(9), LSTM(5), Dense(2)], [Bidirectional(late(5)), late(4), MeanPool(), Dense(2)]])
+def test_a_step_reads_the_step_before_until_it_is_over(spec, teams):
+    draw = np.random.default_rng(2)
+    network, X = Network(spec, inputs=3, loss="squared_error"), draw.normal(size=(19, 7, 3))
+    models = [network.build(seed=1, dtype="float64", threads=2, engine=engine) for engine in ("native", "reference")]
+    y = draw.normal(size=models[1].predict(X).shape)
+    assert distance(*(m.predict(X) for m in models)) <= 1e-12
+    ours, theirs = (m.gradients(X, y) for m in models)
+    assert all(distance(ours[name], theirs[name]) <= 1e-12 for name in theirs)
+
+
+def test_a_frozen_step_reads_the_step_before_until_it_is_over(teams):
+    """No gradient reads its states, so that each has one slot also in a training step, where words join the blocks of a product."""
+    draw = np.random.default_rng(2)
+    network = Network([late(9, frozen=True), Last(), Dense(2)], inputs=3, loss="squared_error")
+    X, y = draw.normal(size=(19, 7, 3)), draw.normal(size=(19, 2))
+    ours, theirs = (network.build(seed=1, dtype="float64", threads=2, engine=engine).fit(X, y, epochs=2, batch_size=10, optimizer="sgd")
+                    for engine in ("native", "reference"))
+    assert all(distance(ours.parameters[name], theirs.parameters[name]) <= 1e-12 for name in theirs.parameters)
 
 
 # ------------------------------------------------------------------------------------------------------ the same bits

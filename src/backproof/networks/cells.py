@@ -253,9 +253,9 @@ def cell(function):
     if not states:
         raise SpecError(f"the cell {function.__name__} carries no state", fix="def step(scope, x, h): …")
 
-    def make(units, *, name=None, initial=None, l2=None, l1=None, learned_state=False, recurrent_dropout=0.0, **options):
+    def make(units, *, name=None, initial=None, l2=None, l1=None, frozen=False, learned_state=False, recurrent_dropout=0.0, **options):
         step = FunctionCell(function, states, tuple(sorted(options.items())))
-        return Recurrent(step, units, name=name, initial=initial, l2=l2, l1=l1, learned_state=learned_state,
+        return Recurrent(step, units, name=name, initial=initial, l2=l2, l1=l1, frozen=frozen, learned_state=learned_state,
                          recurrent_dropout=recurrent_dropout)
     make.__name__, make.__doc__, make.function = function.__name__, function.__doc__, function
     return make
