@@ -1,8 +1,6 @@
 // The words: elementwise functions over blocks of panel rows. Their meaning is the table in lower/instructions.py.
 #pragma once
 
-#include <type_traits>
-
 #include "elementary.hpp"
 #include "elementary_float.hpp"
 #include "kernels.hpp"
@@ -88,7 +86,7 @@ void word_select(T* out, Rows<T> a, Rows<T> b, Rows<T> c, long rows) {
 template <class T, auto first, auto second, int place>
 void word_pair(T* out, Rows<T> a, Rows<T> b, Rows<T> c, long rows) {
     const auto then = [](Vec<T> y, Vec<T> x) { return place == 0 ? second(y, x) : second(x, y); };
-    if constexpr (std::is_invocable_v<decltype(first), Vec<T>>) each<T>(out, a, b, rows, [&](Vec<T> p, Vec<T> x) { return then(first(p), x); });
+    if constexpr (requires(Vec<T> x) { first(x); }) each<T>(out, a, b, rows, [&](Vec<T> p, Vec<T> x) { return then(first(p), x); });
     else each<T>(out, a, b, c, rows, [&](Vec<T> p, Vec<T> q, Vec<T> x) { return then(first(p, q), x); });
 }
 

@@ -62,6 +62,7 @@ void call(Script& s, const std::string& line) {
     else if (name == "replaces") { const int a = whole(); s.builder.replaces(a, whole()); }
     else if (name == "rows") { const int a = whole(), b = whole(), c = whole(); const auto labels = ints(in); s.builder.rows(a, b, c, labels, numbers(in)); }
     else if (name == "finite") s.builder.finite(whole());
+    else if (name == "output") s.builder.output(whole());
     else if (name == "dropout") { const int v = whole(); const long layer = whole(); s.builder.dropout(v, layer, number()); }
     else if (name == "extent") { const auto symbol = text(in); s.extents[symbol] = whole(); }
     else if (name == "losses") { s.loss = whole(); s.objective = whole(); }
