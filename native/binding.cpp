@@ -16,6 +16,7 @@
 #endif
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 
 #include "builder.hpp"
@@ -42,12 +43,53 @@ using Given = nb::ndarray<const T, nb::c_contig, nb::device::cpu>;
 template <class T>
 using Taken = nb::ndarray<T, nb::c_contig, nb::device::cpu>;
 
-struct Signals {
-    static bool raised(void*) {                                       // a signal's handler runs here, and may raise
-        nb::gil_scoped_acquire gil;
-        return PyErr_CheckSignals() != 0;
+// While the interpreter ends, a thread that asks for the GIL is ended where it stands, and C++ cannot be left like that: the
+// process would be terminated. `begin`, called at exit with the GIL held, lets those through who ask already; whoever asks later
+// stays where it is until the process is gone.
+class Ending {
+  public:
+    static void begin() {
+        begun = true;
+        nb::gil_scoped_release others;
+        while (asking > 0) std::this_thread::yield();
     }
+    template <class F>
+    static bool ask(F&& for_the_gil) {                                // false: nobody is given it any more
+        asking++;
+        if (begun) {
+            asking--;
+            return false;
+        }
+        for_the_gil();
+        asking--;
+        return true;
+    }
+
+  private:
+    static inline std::atomic<bool> begun{false};
+    static inline std::atomic<int> asking{0};
 };
+
+class WithoutGil {
+  public:
+    WithoutGil() : state_(PyEval_SaveThread()) {}
+    ~WithoutGil() {
+        if (!Ending::ask([this] { PyEval_RestoreThread(state_); }))
+            for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+    }
+    WithoutGil(const WithoutGil&) = delete;
+
+  private:
+    PyThreadState* state_;
+};
+
+bool signal_raised(void*) {                                           // a signal's handler runs here, and may raise
+    PyGILState_STATE state;
+    if (!Ending::ask([&] { state = PyGILState_Ensure(); })) return true;
+    const bool raised = PyErr_CheckSignals() != 0;
+    PyGILState_Release(state);
+    return raised;
+}
 
 template <class T>
 Done epoch(Machine<T>& m, const std::map<int, nb::object>& sources, Given<std::int64_t> rows, long batch,
@@ -72,11 +114,11 @@ Done epoch(Machine<T>& m, const std::map<int, nb::object>& sources, Given<std::i
     e.samples = samples;
     e.key[0] = key.at(0), e.key[1] = key.at(1), e.epoch = number;
     e.loss = loss, e.objective = objective, e.idle = idle;
-    e.interrupted = Signals::raised;
+    e.interrupted = signal_raised;
     e.asked = nullptr;
     Done done;
     {
-        nb::gil_scoped_release release;
+        WithoutGil others;
         done = m.epoch(e);
     }
     m.last = done;
@@ -93,7 +135,7 @@ void bind_machine(nb::module_& module, const char* name) {
         .def("feed", [](M& m, int value, Given<T> a) { m.feed(value, a.data()); })
         .def("feed_integers", [](M& m, int value, Given<std::int64_t> a) { m.feed_integers(value, a.data()); })
         .def("turn_twins", &M::turn_twins)
-        .def("run", &M::run, nb::call_guard<nb::gil_scoped_release>())
+        .def("run", &M::run, nb::call_guard<WithoutGil>())
         .def("read", [](const M& m, int value, Taken<T> a, bool next) { m.read(value, a.data(), next); })
         .def("look", [](const M& m, int value, std::vector<int> axis_labels, std::vector<long> offsets, std::vector<int> labels,
                         Taken<T> a) { m.read(Operand{value, axis_labels, offsets}, labels, a.data()); })
@@ -207,7 +249,7 @@ NB_MODULE(_native, m) {
     m.def("force_instruction_set", &force_instruction_set);
     m.def("set_worth_a_thread", [](double work) { worth_a_thread = work; });
     m.def("peak", [](int threads) {                                   // operations a second of registers alone, float32
-        nb::gil_scoped_release release;
+        WithoutGil others;
         std::vector<double> rate(static_cast<std::size_t>(threads));
         std::vector<std::thread> team;
         for (double& r : rate)
@@ -224,6 +266,7 @@ NB_MODULE(_native, m) {
         return all;
     });
     m.def("processors", &Team::processors);
+    m.def("end", &Ending::begin);
     m.def("limit", [] { return limit.load(); });
     m.def("floating_point_states", [](int threads) {                  // of the members of a team
         const int members = Team::begin(threads);

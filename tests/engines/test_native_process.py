@@ -116,13 +116,16 @@ def test_a_model_that_another_thread_trains_is_refused_in_the_child_and_in_the_p
     assert in_python(script) == "good\n"
 
 
-def test_the_interpreter_ends_while_the_team_stands_and_while_a_thread_trains():
-    start = """
+@pytest.mark.parametrize("steps", [1, 64])
+def test_the_interpreter_ends_while_the_team_stands_and_while_a_thread_trains(steps):
+    """In the middle of an epoch of a few steps, and of one that takes a tenth of a second."""
+    start = f"""
+        steps = {steps}"""  + """
         import threading, time, numpy as np
         from backproof import Network
         from backproof.engines import _native
         _native.set_worth_a_thread(0)
-        X, y = np.random.default_rng(0).normal(size=(64, 5)), np.arange(64) % 2
+        X, y = np.random.default_rng(0).normal(size=(64 * steps, 5)), np.arange(64 * steps) % 2
         model = Network("5 | 4 tanh | 2 softmax", loss="cross_entropy").build(engine="native", threads=3)
         model.fit(X, y, epochs=1)
     """
@@ -131,7 +134,7 @@ def test_the_interpreter_ends_while_the_team_stands_and_while_a_thread_trains():
     """) == "ended\n"
     assert in_python(start + """
         begun = threading.Event()
-        threading.Thread(target=lambda: model.fit(X, y, epochs=10**9, callbacks=[lambda r: begun.set()]), daemon=True).start()
+        threading.Thread(target=lambda: model.fit(X, y, epochs=10**9, batch_size=1, callbacks=[lambda r: begun.set()]), daemon=True).start()
         begun.wait(60)
         print("ended", flush=True)
     """) == "ended\n"

@@ -7,6 +7,7 @@ The table of words is asked from the core and compared; a program reaches it ins
 that ``lower`` uses. What the core refuses is an EngineError here.
 """
 
+import atexit
 import os
 import weakref
 from contextlib import contextmanager
@@ -54,6 +55,7 @@ class Controller(threadpoolctl.LibController):
 
 
 threadpoolctl.register(Controller)
+atexit.register(_native.end)
 _at_work = []                           # one entry for every session that is training in this process
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_at_work.clear)      # their threads are not in the child
