@@ -23,7 +23,7 @@ from .engines.generator import initial_values
 from .engines.reference import storage_order
 from .engines.threads import checked
 from .errors import DataError, DtypeError, EngineError, ModelFileError, NonFiniteError, OptionError, ShapeError
-from .lower import lower
+from .lower import lower, programs
 from .network import Network
 from .train import OPTIMIZERS, History, Options, train
 from .train.files import load_tensors, save_tensors
@@ -40,6 +40,7 @@ __all__ = ["Model"]
 
 FORMAT = "backproof-model/1"
 CHUNK = 4096                    # samples that are predicted at once: memory stays bounded
+UNPENALISED = frozenset({"prediction", "E", "L"})       # in these equations no penalty has a part
 MEAN_OF = 16_384                # samples whose loss is taken at once; a loss over more is the mean over such parts
 
 
@@ -131,20 +132,27 @@ class Model:
     # ------------------------------------------------------------------------------------------ programs
 
     def program(self, *outputs, derived=False, gradients=False, wrt=(), **how):
-        """The lowered program for named equations; compiled once and kept.
+        """The lowered program for named equations; derived once for all networks of one description, and kept.
 
         Raises   DerivationError or ProgramError for names that the system does not have.
         """
-        key = outputs, derived, gradients, wrt, tuple(sorted(how.items()))
+        swept = bool(derived or gradients or wrt)
+
+        def make():
+            if not swept:
+                return lower(self.network.system(**how), outputs, kernels=self.engine.kernels)
+            sweep = self.network.gradient_system(**how, wrt=wrt or None)
+            names = [p.name for p in self.network.parameters] if gradients else []
+            named = [name if name in sweep.system else sweep.adjoints.get(name, name) for name in outputs]
+            return lower(sweep.system, named, kernels=self.engine.kernels, gradients={name: sweep.adjoints[name] for name in names})
+        return self._kept((outputs, derived, gradients, wrt, tuple(sorted(how.items()))), make,
+                          penalised=swept or not UNPENALISED.issuperset(outputs), scaled_penalty=how.get("scaled_penalty", False))
+
+    def _kept(self, key, make, share=True, **how):
+        """This model's program of a key, made by the first network of this description that wants it."""
         if key not in self._programs:
-            if derived or gradients or wrt:
-                sweep = self.network.gradient_system(**how, wrt=wrt or None)
-                names = [p.name for p in self.network.parameters] if gradients else []
-                named = [name if name in sweep.system else sweep.adjoints.get(name, name) for name in outputs]
-                self._programs[key] = lower(sweep.system, named, kernels=self.engine.kernels,
-                                            gradients={name: sweep.adjoints[name] for name in names})
-            else:
-                self._programs[key] = lower(self.network.system(**how), outputs, kernels=self.engine.kernels)
+            fingerprint = self.network.fingerprint(**how) if share else None
+            self._programs[key] = programs.of(fingerprint and (fingerprint, self.engine.kernels, key), make)
         return self._programs[key]
 
     def _run(self, program, feeds):
@@ -452,21 +460,21 @@ class Model:
         return lambda parameters: self._mean("L", fed, parameters)[0]
 
     def _step_program(self, how, optimizer, clip_norm, clip_value, decay_biases, lazy=True, outputs=("L", "J")):
-        key = ("step", tuple(sorted(how.items())), optimizer.rule, tuple(sorted(optimizer.options.items())), clip_norm, clip_value,
-               decay_biases, lazy, outputs)
-        if key not in self._programs:
+        def make():
             sweep = self.network.gradient_system(training=True, **how)
-            gradients = {p.name: sweep.adjoints[p.name] for p in self.network.parameters if not p.frozen}
+            parameters = self.network.described(training=True, **how).parameters
+            gradients = {p.name: sweep.adjoints[p.name] for p in parameters if not p.frozen}
             if not gradients:
                 raise OptionError("every layer is frozen, so there is nothing to learn", fix="leave frozen out of one of them")
-            system, replaces = update_equations(sweep.system, gradients, self.network.parameters, optimizer,
+            system, replaces = update_equations(sweep.system, gradients, parameters, optimizer,
                                                 clip_norm=clip_norm, clip_value=clip_value, decay_biases=decay_biases, lazy=lazy)
-            outputs = list(outputs)
+            wanted = list(outputs)
             if self.network.pairs:
                 system.define("idle", total(equal(system.ref("E"), 0), over=SAMPLE), role="measure")
-                outputs.append("idle")
-            self._programs[key] = lower(system, outputs, updates=replaces, gradients=gradients, kernels=self.engine.kernels)
-        return self._programs[key]
+                wanted.append("idle")
+            return lower(system, wanted, updates=replaces, gradients=gradients, kernels=self.engine.kernels)
+        return self._kept(("step", tuple(sorted(how.items())), optimizer.key, clip_norm, clip_value, decay_biases, lazy, outputs), make,
+                          share=optimizer.built_in, scaled_penalty=how.get("scaled_penalty", False))
 
     @_one_at_a_time
     def _fit_lbfgs(self, fed, options, validate, callbacks, continued, checkpoints=None, **limits):

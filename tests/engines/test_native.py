@@ -268,12 +268,12 @@ def test_a_run_keeps_its_values_when_another_follows():
 
 
 def test_a_program_that_is_forgotten_takes_its_machines_along():
-    before = len(native._bindings.kept)
+    before = len(native._idle.kept)
     X, _ = table(n=3)
     for _ in range(5):
         Network("20 | 4 tanh | 3 softmax", loss="cross_entropy").build().predict(X)
     gc.collect()
-    assert len(native._bindings.kept) <= before + 1
+    assert len(native._idle.kept) <= before + 1
 
 
 # ------------------------------------------------------------------------------------------------ the process is left alone

@@ -102,9 +102,10 @@ class Bound:
             self.builder.finite(self.value[new])
         for gradient in program.gradients.values():
             self.builder.finite(self.value[gradient])
-        for public in ("L", "J"):
-            if public in program.outputs:
-                self.builder.finite(self.value[program.outputs[public].value])
+        for public, operand in program.outputs.items():
+            self.labels(operand)                                              # nothing is placed after the first machine
+            if public in ("L", "J"):
+                self.builder.finite(self.value[operand.value])
 
     def place(self, index):
         if index not in self.index:
@@ -160,28 +161,37 @@ class Bound:
         return found
 
 
-class _Bindings:
-    """What was bound of each program, and the machines that stand idle. Programs are compared by identity."""
+def bound_of(program):
+    """What was bound of a program, once for all its owners."""
+    if name not in program.bound:
+        with _named_errors():
+            program.bound.setdefault(name, Bound(program))
+    return program.bound[name]
+
+
+class _Idle:
+    """The machines that stand idle, by owner: they go with its program. Programs are compared by identity."""
 
     def __init__(self):
         self.kept = {}
 
-    def of(self, program):
-        entry = self.kept.get(id(program))
-        if entry is None:
-            with _named_errors():
-                entry = self.kept[id(program)] = Bound(program), {}
+    def of(self, program, dtype, threads):
+        """The list to take one from and to give it back to."""
+        if id(program) not in self.kept:
+            self.kept.setdefault(id(program), {})
             weakref.finalize(program, self.kept.pop, id(program), None)
-        return entry
+        return self.kept[id(program)].setdefault((dtype, threads), [])
 
     def machine(self, program, dtype, threads):
-        bound, idle = self.of(program)
-        free = idle.setdefault((dtype, threads), [])
-        with _named_errors():
-            return bound, free.pop() if free else (_MACHINES[dtype](bound.builder, threads), {}), free
+        bound, free = bound_of(program), self.of(program, dtype, threads)
+        try:
+            return bound, free.pop(), free
+        except IndexError:                                    # none, or another thread was faster
+            with _named_errors():
+                return bound, (_MACHINES[dtype](bound.builder, threads), {}), free
 
 
-_bindings = _Bindings()
+_idle = _Idle()
 
 
 def _dtype(dtype):
@@ -196,7 +206,7 @@ class Run:
 
     def __init__(self, program, feeds, dtype=np.float64, threads=None):
         self.program, self.dtype = program, _dtype(dtype)
-        self.bound, (self.machine, self._fed), self._free = _bindings.machine(program, self.dtype, team(threads, _native.limit()))
+        self.bound, (self.machine, self._fed), self._free = _idle.machine(program, self.dtype, team(threads, _native.limit()))
         arrays = {}
         for name, value in program.values.items():
             if value.storage in ("value", "extent"):
@@ -266,7 +276,7 @@ class Session:
 
     def __init__(self, program, parameters, state, dtype=np.float64, threads=None):
         self.program, self.dtype = program, _dtype(dtype)
-        self.bound, _ = _bindings.of(program)
+        self.bound = bound_of(program)
         with _named_errors():
             self.machine = _MACHINES[self.dtype](self.bound.builder, team(threads, _native.limit(), len(_at_work)))
         self._given = {name: np.array(array, self.dtype, order="C") for name, array in {**parameters, **state}.items()}

@@ -259,7 +259,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
             """One over the weight of each minibatch, in units of the network's penalty."""
             edges = np.arange(0, n, batch_size)
             sums = np.add.reduceat(weights[chosen], edges) if weights is not None else np.minimum(n - edges, batch_size)
-            return {"penalty_scale": self._total / sums}
+            return {"penalty_scale": model.network.penalty_unit * self._total / sums}
         model.history.stopped = ""
         model.train(fed, optimizer, options, rows=rows, validate=watch.measure, callbacks=(watch.after,), continued=continued,
                     stopping=rule, more_scalars=penalty_scales if scaled else None, **arguments)

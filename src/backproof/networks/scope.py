@@ -71,6 +71,7 @@ class Assembly:
     initial: object = None
     l2: float = 0.0
     l1: float = 0.0
+    unit: float = 1.0                   # of the penalties
     decay_biases: bool = False
     system: System = field(default_factory=System)
     parameters: dict = field(default_factory=dict)
@@ -167,7 +168,8 @@ class Scope:
         l2, l1 = (own if own is not None else common
                   for own, common in ((layer.l2, assembly.l2), (layer.l1, assembly.l1)))
         decays = decays and not layer_frozen(layer)
-        assembly.parameters[name] = Parameter(name, axes, kind, self.owner, given, l2 * decays, l1 * decays, layer_frozen(layer))
+        l2, l1 = (strength * decays / assembly.unit for strength in (l2, l1))
+        assembly.parameters[name] = Parameter(name, axes, kind, self.owner, given, l2, l1, layer_frozen(layer))
         self.journal.append(("parameter", variable, symbol, kind, initial))
         return variable
 

@@ -65,8 +65,8 @@ def checked_layers(layers):
 
 
 def describe(layers, inputs, loss, *, initial=None, l2=0.0, l1=0.0, decay_biases=False, training=False, weighted=False,
-             masked=False, target=None, given_state=False, truncated=False, counted=False, scaled_penalty=False):
-    """The system of a network; ``layers`` as ``checked_layers`` gives them."""
+             masked=False, target=None, given_state=False, truncated=False, counted=False, scaled_penalty=False, unit=1.0):
+    """The system of a network; ``layers`` as ``checked_layers`` gives them, ``unit`` that of the penalties."""
     first = layers[0][0]
     sequence = any(layer.steps for layer, *_ in layers)
     if masked and not sequence:
@@ -74,7 +74,7 @@ def describe(layers, inputs, loss, *, initial=None, l2=0.0, l1=0.0, decay_biases
     if (given_state or truncated) and not any(layer.steps == "reads" and not layer.reads_ids for layer, *_ in layers):
         raise OptionError("this network has no recurrent state to carry", fix="leave given_state and truncated out")
     free = ([TIME] if sequence else []) + [SAMPLE] + ([PAIR] if loss.pairs else [])
-    assembly = Assembly(training=training, given_state=given_state, initial=initial, l2=l2, l1=l1,
+    assembly = Assembly(training=training, given_state=given_state, initial=initial, l2=l2, l1=l1, unit=unit,
                         decay_biases=decay_biases, mask=Variable("mask", (TIME, SAMPLE), "mask") if masked else None,
                         links=Variable("xi", (TIME,), "scalar") if truncated else None,
                         counts=Variable("counts", (TIME, SAMPLE), "weight") if counted else None)

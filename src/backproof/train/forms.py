@@ -117,7 +117,7 @@ def lag_of(model, how, length, budget=BUDGET, training=False):
     names = model.network.states
     return lag.Lag(model.program("L", "J", gradients=True, **how), model.program("L", "J", gradients=True, given_state=True, **how),
                    model.program(*names, training=training), names, length, model.engine, model.dtype, budget,
-                   model.threads)
+                   model.threads, model.network.penalty_unit)
 
 
 def update_program(model, optimizer, clip_norm, clip_value, decay_biases):

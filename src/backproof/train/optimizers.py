@@ -51,6 +51,17 @@ class Optimizer:
             _check(self.name, option, value)
         return Optimizer(self.name, self.rule, self.slots, merged, self.scalars, self.decoupled)
 
+    @property
+    def key(self):
+        """What its update equations depend on."""
+        return self.rule, self.slots, tuple(sorted(self.options.items())), self.scalars, self.decoupled
+
+    @property
+    def built_in(self):
+        """Is its rule one of the package's? A user's is Python that may do otherwise tomorrow."""
+        home = __name__.partition(".")[0]
+        return all(f is None or getattr(f, "__module__", "").partition(".")[0] == home for f in (self.rule, self.scalars))
+
     def at(self, step):
         """The scalars of a step (counted from 1) besides the learning rate."""
         if self.scalars is None:
