@@ -20,6 +20,7 @@
 
 #include "builder.hpp"
 #include "machine.hpp"
+#include "philox.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -178,6 +179,10 @@ NB_MODULE(_native, m) {
     });
     m.def("apply", &apply<float>);
     m.def("apply", &apply<double>);
+    m.def("order", [](std::vector<std::uint32_t> key, std::uint32_t epoch, Taken<std::int64_t> rows) {
+        nb::gil_scoped_release release;
+        order(key.data(), epoch, static_cast<std::int64_t>(rows.size()), rows.data());
+    });
     m.def("instruction_set", &instruction_set);
     m.def("instruction_sets", &instruction_sets);
     m.def("force_instruction_set", &force_instruction_set);

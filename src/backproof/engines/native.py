@@ -19,12 +19,12 @@ from ..calculus import Index
 from ..errors import EngineError, ShapeError
 from ..lower import WORDS
 from ..lower.instructions import FIRST
-from . import _native
+from . import _native, generator
 from .generator import stream_key
 from .steps import Steps
 from .threads import team
 
-__all__ = ["name", "kernels", "Run", "Session", "instruction_set"]
+__all__ = ["name", "kernels", "Run", "Session", "instruction_set", "order"]
 
 name = "native"
 kernels = frozenset()
@@ -271,8 +271,24 @@ class Run:
         return array
 
 
+@lru_cache(maxsize=256)
+def _key(seed, stream):
+    return [int(word) for word in stream_key(seed, stream)]
+
+
+def order(seed, epoch, n):
+    """The generator's order of rows in an epoch, drawn by the core: the same numbers."""
+    if not 0 <= epoch < 1 << 32 or not 0 <= n < 1 << 32:
+        return generator.order(seed, epoch, n)                                # which says what is wrong
+    rows = np.empty(n, np.int64)
+    _native.order(_key(seed, "order"), epoch, rows)
+    return rows
+
+
 class Session:
     """A program with its parameters and optimizer state, stepped over minibatches, as in the reference engine."""
+
+    order = staticmethod(order)
 
     def __init__(self, program, parameters, state, dtype=np.float64, threads=None):
         self.program, self.dtype = program, _dtype(dtype)
@@ -342,7 +358,7 @@ class Session:
                 self._trained = True
             given = ({bound.value[name]: array for name, array in sources.items()}, rows, int(batch_size),
                      {bound.value[name]: np.ascontiguousarray(values, np.float64) for name, values in scalars.items()
-                      if name in bound.value}, extents, symbol, _dropout_key(int(seed)), int(epoch),
+                      if name in bound.value}, extents, symbol, _key(int(seed), "dropout"), int(epoch),
                      bound.value[program.outputs["L"].value], bound.value[program.outputs["J"].value], originals,
                      (total.done, total.samples, total.loss, total.objective, total.idle),
                      bound.value[program.outputs["idle"].value] if "idle" in program.outputs else -1)
@@ -363,11 +379,6 @@ def _stored(value, array):
     """A sample-first array with its axes in the order of the stored value; only its shape is looked at."""
     kinds = [index.kind for index in value.axes]
     return array.swapaxes(0, 1) if kinds[:2] == ["time", "sample"] else array
-
-
-@lru_cache(maxsize=64)
-def _dropout_key(seed):
-    return [int(word) for word in stream_key(seed, "dropout")]
 
 
 def _refuse_ids(name):

@@ -261,12 +261,12 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
             sums = np.add.reduceat(weights[chosen], edges) if weights is not None else np.minimum(n - edges, batch_size)
             return {"penalty_scale": model.network.penalty_unit * self._total / sums}
         model.history.stopped = ""
-        model.train(fed, optimizer, options, rows=rows, validate=watch.measure, callbacks=(watch.after,), continued=continued,
-                    stopping=rule, more_scalars=penalty_scales if scaled else None, **arguments)
+        model.train(fed, optimizer, options, rows=rows, validate=watch.measured, callbacks=(watch,), continued=continued, stopping=rule,
+                    more_scalars=penalty_scales if scaled else None, **arguments)
 
     def _run_lbfgs(self, fed, rows, watch):
         arrays = {name: array[rows] for name, array in fed.arrays.items()}
-        self.model_._fit_lbfgs(Feeds(fed.how, arrays, len(rows)), Options(self.max_iter), watch.measure, (watch.after,), False,
+        self.model_._fit_lbfgs(Feeds(fed.how, arrays, len(rows)), Options(self.max_iter), watch.measured, (watch,), False,
                                tolerance=self.tol, decrease=2.220446e-09, corrections=10, calls=self.max_fun)
         if "CONVERGENCE" in self.model_.history.stopped:
             self.model_.history.stopped = f"Training converged: {self.model_.history.stopped}"
@@ -296,7 +296,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
 
         def report(record, parameters):
             epoch = context.subcontext(task_name="epoch")
-            told = {"estimator": self, "X": X, "y": y, "reconstruction_attributes": {"model_": _at(self.model_, parameters)}}
+            told = {"estimator": self, "X": X, "y": y, "reconstruction_attributes": lambda: {"model_": _at(self.model_, parameters())}}
             epoch.call_on_fit_task_begin(**told)
             return epoch.call_on_fit_task_end(**told)
         yield report
@@ -388,13 +388,10 @@ class _Watch:
     """What is looked at after every epoch: validation score and loss, a printed line, scikit-learn's callbacks."""
 
     def __init__(self, estimator, held, report):
-        self.estimator, self.report, self.held = estimator, report, held
-        self.parameters, self.records = None, []
+        self.estimator, self.report, self.held, self.records = estimator, report, held, []
+        self.measured = None if held is None else self.measure
 
     def measure(self, parameters):
-        self.parameters = parameters
-        if self.held is None:
-            return {"validation_loss": None}
         X, targets, weights = self.held
         estimator = self.estimator
         model = _at(estimator.model_, parameters)
@@ -406,13 +403,14 @@ class _Watch:
                 return {"validation_loss": float("nan"), "validation_score": float("nan")}
         return {"validation_loss": loss, "validation_score": float(estimator._quality(targets, scores, weights))}
 
-    def after(self, record):
+    def watch(self, record, parameters):
+        """After every epoch; ``parameters`` is a function."""
         self.records.append(record)
         if self.estimator.verbose:
             print(f"Iteration {len(self.records)}, loss = {record['objective']:.8f}")
             if record.get("validation_score") is not None:
                 print(f"Validation score: {record['validation_score']:f}")
-        return bool(self.report(record, self.parameters))
+        return bool(self.report(record, parameters))
 
 
 def _at(model, parameters):

@@ -128,6 +128,7 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
     rate = schedule("constant" if plateau else options.schedule, options.warm_up)
     if stopping is None:
         stopping = Patience("validation_loss" if validate is not None else "loss", options.patience, options.improvement, plateau)
+    draw = getattr(session, "order", order)                        # an engine may draw the same order itself
     cut = Cut(session.program, data) if options.bucketing and "mask" in data else None
     look = (lambda: None) if checkpoints is None else (lambda: checkpoints.look(progress, session, history, stopping))
     while progress.epoch < progress.end:
@@ -135,7 +136,7 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
         if hasattr(rows, "shuffled"):                             # too many for the memory: they give parts of the order
             chosen = rows.shuffled(seed, epoch) if options.shuffle else rows
         else:
-            chosen = rows[order(seed, epoch, len(rows))] if options.shuffle else rows
+            chosen = rows[draw(seed, epoch, len(rows))] if options.shuffle else rows
         if cut is not None:
             chosen = bucketed(chosen, cut.lengths, options.batch_size, seed, epoch)
         more = more_scalars(chosen) if more_scalars else {}
@@ -183,11 +184,11 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
 
 def _scalars(optimizer, learning_rate, rate, steps, updates):
     """{name: the scalars of each step}, one row of them where a step takes several updates."""
-    def at(k, s):
-        return {"eta": learning_rate * rate(k), **optimizer.at(k * (updates or 1) + s + 1)}
-    found = [[at(k, s) for s in range(updates or 1)] for k in steps]
-    arrays = {name: np.array([[one[name] for one in row] for row in found]) for name in found[0][0]}
-    return arrays if updates else {name: rows[:, 0] for name, rows in arrays.items()}
+    several = updates or 1
+    found = {"eta": [learning_rate * rate(k) for k in steps for _ in range(several)]}
+    of_step = [optimizer.at(k * several + s + 1) for k in steps for s in range(several)] if optimizer.scalars is not None else []
+    found.update({name: [one[name] for one in of_step] for name in (of_step[0] if of_step else ())})
+    return {name: np.array(values).reshape(len(steps), several) if updates else np.array(values) for name, values in found.items()}
 
 
 def _steps(session, data, chosen, scalars, batch_size, seed, progress, steps, cut=None):

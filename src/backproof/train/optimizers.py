@@ -8,7 +8,7 @@ the network's objective as ``l2``; the name says which.
 """
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, partial
 from inspect import signature
 
 from ..calculus import (ONE, System, Variable, abs, add, as_node, identity, largest, maximum, minimum, number, reciprocal, sqrt,
@@ -66,14 +66,13 @@ class Optimizer:
         """The scalars of a step (counted from 1) besides the learning rate."""
         if self.scalars is None:
             return {}
-        accepted = _arguments(self.scalars)
-        return self.scalars(step, **{k: v for k, v in self.options.items() if k in accepted})
+        return self._scalars_of(step)
 
-
-@lru_cache(maxsize=256)
-def _arguments(function):
-    """The names of a function's arguments; looked up once, for a step takes no longer than the looking."""
-    return frozenset(signature(function).parameters)
+    @cached_property
+    def _scalars_of(self):
+        """The scalars with the options that they ask for; looked up once, for a step takes no longer than the looking."""
+        accepted = signature(self.scalars).parameters
+        return partial(self.scalars, **{k: v for k, v in self.options.items() if k in accepted})
 
 
 _INTERVALS = {
