@@ -9,13 +9,16 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <cxxabi.h>
 #include <fenv.h>
 #include <time.h>
+#include <unistd.h>
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
 #include <atomic>
+#include <optional>
 #include <thread>
 
 #include "builder.hpp"
@@ -28,6 +31,7 @@ using namespace backproof;
 
 namespace {
 
+constexpr double worth_the_gil = 1e6;                                 // multiply-adds: tens of microseconds
 std::atomic<int> limit{0};                                            // of the threads of a run; 0: none
 
 }  // namespace
@@ -43,10 +47,38 @@ using Given = nb::ndarray<const T, nb::c_contig, nb::device::cpu>;
 template <class T>
 using Taken = nb::ndarray<T, nb::c_contig, nb::device::cpu>;
 
+// A thread that asks for the GIL while the interpreter ends is ended there, and unwinding would meet frames that let nothing
+// through. It stands still instead until the process is gone.
+template <class Ask>
+void or_stand_still(Ask&& ask) {
+#if defined(__GLIBCXX__)
+    try {
+        ask();
+    } catch (const abi::__forced_unwind&) {
+        for (;;) pause();
+    }
+#else
+    ask();
+#endif
+}
+
+struct Released {                                                     // the GIL, for a while
+    PyThreadState* state = PyEval_SaveThread();
+    Released() = default;
+    Released(const Released&) = delete;
+    Released& operator=(const Released&) = delete;
+    ~Released() {
+        or_stand_still([this] { PyEval_RestoreThread(state); });
+    }
+};
+
 struct Signals {
     static bool raised(void*) {                                       // a signal's handler runs here, and may raise
-        nb::gil_scoped_acquire gil;
-        return PyErr_CheckSignals() != 0;
+        PyGILState_STATE state{};
+        or_stand_still([&] { state = PyGILState_Ensure(); });
+        const bool found = PyErr_CheckSignals() != 0;
+        PyGILState_Release(state);
+        return found;
     }
 };
 
@@ -77,7 +109,7 @@ Done epoch(Machine<T>& m, const std::map<int, nb::object>& sources, Given<std::i
     e.asked = nullptr;
     Done done;
     {
-        nb::gil_scoped_release release;
+        Released gil;
         done = m.epoch(e);
     }
     m.last = done;
@@ -94,10 +126,19 @@ void bind_machine(nb::module_& module, const char* name) {
         .def("feed", [](M& m, int value, Given<T> a) { m.feed(value, a.data()); })
         .def("feed_integers", [](M& m, int value, Given<std::int64_t> a) { m.feed_integers(value, a.data()); })
         .def("turn_twins", &M::turn_twins)
-        .def("run", &M::run, nb::call_guard<nb::gil_scoped_release>())
+        .def("run", &M::run, nb::call_guard<Released>())
         .def("read", [](const M& m, int value, Taken<T> a, bool next) { m.read(value, a.data(), next); })
         .def("look", [](const M& m, int value, std::vector<int> axis_labels, std::vector<long> offsets, std::vector<int> labels,
                         Taken<T> a) { m.read(Operand{value, axis_labels, offsets}, labels, a.data()); })
+        .def("open", [](M& m, int in, int value, std::vector<int> axis_labels, std::vector<long> offsets, std::vector<int> labels) {
+            m.open(in, Operand{value, axis_labels, offsets}, labels);
+        })
+        .def("answer", [](M& m, Given<T> x, Taken<T> y) {              // the GIL stays where giving it away would take longer
+            const bool long_enough = m.expect(static_cast<long>(x.shape(0))) > worth_the_gil;
+            std::optional<Released> released;
+            if (long_enough) released.emplace();
+            return m.answer(x.data(), static_cast<long>(x.size()), y.data(), static_cast<long>(y.size()));
+        })
         .def("first_not_finite", &M::first_not_finite)
         .def("bad_ids", &M::bad_ids)
         .def("bytes", &M::bytes)
@@ -180,7 +221,7 @@ NB_MODULE(_native, m) {
     m.def("apply", &apply<float>);
     m.def("apply", &apply<double>);
     m.def("order", [](std::vector<std::uint32_t> key, std::uint32_t epoch, Taken<std::int64_t> rows) {
-        nb::gil_scoped_release release;
+        Released gil;
         order(key.data(), epoch, static_cast<std::int64_t>(rows.size()), rows.data());
     });
     m.def("instruction_set", &instruction_set);
@@ -188,7 +229,7 @@ NB_MODULE(_native, m) {
     m.def("force_instruction_set", &force_instruction_set);
     m.def("set_worth_a_thread", [](double work) { worth_a_thread = work; });
     m.def("peak", [](int threads) {                                   // operations a second of registers alone, float32
-        nb::gil_scoped_release release;
+        Released gil;
         std::vector<double> rate(static_cast<std::size_t>(threads));
         std::vector<std::thread> team;
         for (double& r : rate)

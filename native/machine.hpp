@@ -66,6 +66,9 @@ class Machine {
     void run(bool update);
     void read(int value, T* rowmajor, bool next) const;          // next: what replaces it
     void read(const Operand& operand, const std::vector<int>& labels, T* rowmajor) const;
+    void open(int in, const Operand& out, const std::vector<int>& labels);     // a program of one dense input (n, …)
+    double expect(long samples);                                 // its plan for so many; gives the work of a run
+    bool answer(const T* x, long inputs, T* y, long outputs);    // false: something is not finite
     std::string first_not_finite() const;
     std::string bad_ids() const { return bad_ids_ < 0 ? "" : program().values[bad_ids_].name; }
     Done epoch(const Epoch& e);
@@ -95,6 +98,13 @@ class Machine {
     int bad_ids_ = -1;
     double together_ = 0, alone_ = 0;                            // seconds a step, as last measured
     Clock::time_point next_trial_;                               // of the size that is not at work
+    struct {
+        int in = -1, sample = -1;                                // the input, and the index of its samples
+        long samples = -1;
+        const Plan<T>* plan = nullptr;
+        Operand out;
+        std::vector<int> labels;
+    } door_;
 
     std::vector<long> lengths(const std::map<std::string, long>& extents) const;
     void choose(std::vector<long> lengths, int members = 0);     // 0: as many as are worth it

@@ -24,7 +24,7 @@ from .generator import stream_key
 from .steps import Steps
 from .threads import team
 
-__all__ = ["name", "kernels", "Run", "Session", "instruction_set", "order"]
+__all__ = ["name", "kernels", "Answers", "Run", "Session", "instruction_set", "order"]
 
 name = "native"
 kernels = frozenset()
@@ -199,6 +199,62 @@ def _dtype(dtype):
     if dtype not in _MACHINES:
         raise EngineError(f"the native engine has no {dtype.name}", fix='float32 or float64, or engine="reference"')
     return dtype
+
+
+class Answers:
+    """What one program answers to one dense input (n, i) while its parameters stay as they are: prediction of a few rows.
+
+    Parameters  parameters  {name: array}, read-only arrays of their own, so that nobody can have written since
+    A call takes an array (n, i) of the dtype and gives the output sample-first; None where it is not as the engine reads it (another
+    width, more than a FEW rows, not contiguous), or where a number that went in or came out is not finite.
+    """
+
+    FEW = 512                                                                 # rows: more are asked for in a Run
+
+    def __init__(self, program, parameters, dtype, threads=None):
+        self.program, self.parameters, self.dtype, self.threads = program, parameters, _dtype(dtype), threads
+        self.bound, self.idle = bound_of(program), {}
+        (self.input, x), = program.inputs.items()
+        (public, operand), = program.outputs.items()
+        wanted = sorted(operand.labels, key=lambda label: label.kind != "sample")
+        self.columns, self.row = [label.extent for label in wanted[1:]], tuple(i.extent for i in x.axes[1:])
+        self.symbol = x.axes[0].extent
+        self.door = (self.bound.value[self.input], self.bound.value[operand.value], *self.bound.labels(operand),
+                     [self.bound.place(label) for label in wanted])
+
+    @classmethod
+    def of(cls, program, parameters, dtype, threads=None):
+        """The Answers of a program, or None where it is of another kind, or where somebody may write into a parameter."""
+        kinds = [[i.kind for i in value.axes] for value in program.inputs.values()]
+        labels = [[i.kind for i in operand.labels] for operand in program.outputs.values()]
+        asked = kinds == [["sample", "unit"]] and not any(v.integer for v in program.inputs.values()) and not program.state
+        fixed = all(parameters[name].base is None and not parameters[name].flags.writeable for name in program.parameters)
+        return cls(program, parameters, dtype, threads) if asked and len(labels) == 1 and "sample" in labels[0] and fixed else None
+
+    def __call__(self, x):
+        if x.shape[1:] != self.row or not 0 < len(x) <= self.FEW or not x.flags.c_contiguous:
+            return None
+        threads = 1 if len(x) == 1 else team(self.threads, _native.limit())
+        free = self.idle.setdefault(threads, [])
+        try:
+            machine = free.pop()
+        except IndexError:
+            machine = self.machine(threads, len(x))
+        answer = np.empty((len(x), *self.columns), self.dtype)
+        finite = machine.answer(x, answer)
+        free.append(machine)
+        return answer if finite else None
+
+    def machine(self, threads, samples):
+        """A machine that holds the parameters."""
+        with _named_errors():
+            machine = _MACHINES[self.dtype](self.bound.builder, threads)
+            machine.open(*self.door)
+            machine.resolve({self.symbol: samples})
+            for name in self.program.parameters:
+                machine.feed(self.bound.value[name], np.asarray(self.parameters[name], self.dtype, order="C"))
+            machine.turn_twins()
+        return machine
 
 
 class Run:

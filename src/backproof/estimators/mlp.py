@@ -335,7 +335,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
     def _named(self, kind):
         if not hasattr(self, "model_"):
             raise AttributeError(f"this {type(self).__name__} is not fitted yet")
-        return [self.model_._arrays[name] for name in self._names(kind)]
+        return self.model_.lent(*self._names(kind))
 
     def _names(self, kind):
         """The parameters of a kind that belong to dense layers, in order; layer norm has a shift of its own."""

@@ -56,6 +56,12 @@ def fingerprint(network, penalised=True, unit=1.0):
     return dumps(data, sort_keys=True)
 
 
+def built_in(layer):
+    """Is this layer, with those inside it, one of the package's? Such layers that are equal write equal equations."""
+    inside = (*getattr(layer, "layers", ()), *([layer.layer] if isinstance(layer, Bidirectional) else ()))
+    return BUILT_IN.get(layer.kind) is type(layer) and all(built_in(inner) for inner in inside)
+
+
 def _nested(layer):
     yield layer
     for inner in (*layer.get("layers", ()), *([layer["layer"]] if "layer" in layer else ())):
@@ -308,7 +314,7 @@ def _layer(layer, label, number, named, x, reach, functions):
         return {"kind": "channels", "layers": windows, **common}
     if isinstance(layer, Bidirectional):
         return {"kind": "bi", "layer": _layer(layer.layer, label, number, named, x, reach, functions), **common}
-    if BUILT_IN.get(layer.kind) is type(layer):
+    if built_in(layer):
         return {"kind": layer.kind, **{key: _value(value, functions) for key, value in options_of(layer).items()}}
     scope = lambda training: Scope(Assembly(training=training), layer, label, number, named=named)              # noqa: E731
     if isinstance(layer, Recurrent):

@@ -52,7 +52,7 @@ def steps_of(fed):
 
 def run_of(model, program, fed, budget=BUDGET, cut=False, multiple=1, parameters=None, **scalars):
     """One Run of a program on all samples, in segments where the budget asks for it; what it gives has no steps."""
-    parameters = model.parameters if parameters is None else parameters
+    parameters = model._arrays if parameters is None else parameters
     try:
         length = length_of(model, program, fed, fed.n, budget, Links({}, length=multiple, cut=cut))
     except ProgramError:                                   # no chain over time: the whole runs, in what memory there is
