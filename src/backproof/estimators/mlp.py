@@ -12,8 +12,6 @@ from contextlib import contextmanager
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import accuracy_score, r2_score
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
@@ -142,6 +140,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
             if counts[counts > 0].min() < 2:
                 raise DataError(f"class {shown(str(self.classes_[int(np.flatnonzero(counts == 1)[0])]))} has one row: training "
                                 "and validation cannot both have it", fix="give eval_set=(X, y), or leave early_stopping out")
+        from sklearn.model_selection import train_test_split          # loads where rows are set aside: most fits need it not
         train, held = train_test_split(np.arange(n), test_size=self.validation_fraction, stratify=labels, random_state=rng)
         return np.sort(train), (X[held], targets[held], None if weights is None else weights[held])
 
@@ -544,6 +543,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         return scores.argmax(axis=1)
 
     def _quality(self, targets, scores, weights):
+        from sklearn.metrics import accuracy_score                     # loads with the first score
         return accuracy_score(targets, self._decide(scores), sample_weight=weights)
 
     def predict(self, X):
@@ -649,6 +649,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
         return targets.astype(self.model_.dtype)
 
     def _quality(self, targets, scores, weights):
+        from sklearn.metrics import r2_score                           # loads with the first score
         return r2_score(targets, scores, sample_weight=weights) if np.isfinite(scores).all() else float("nan")
 
     def predict(self, X):
