@@ -73,7 +73,8 @@ struct Released {                                                     // the GIL
 };
 
 struct Signals {
-    static bool raised(void*) {                                       // a signal's handler runs here, and may raise
+    static bool raised(void* cancelled) {                             // a signal's handler runs here, and may raise
+        if (static_cast<std::atomic<bool>*>(cancelled)->load(std::memory_order_relaxed)) return true;
         PyGILState_STATE state{};
         or_stand_still([&] { state = PyGILState_Ensure(); });
         const bool found = PyErr_CheckSignals() != 0;
@@ -106,14 +107,14 @@ Done epoch(Machine<T>& m, const std::map<int, nb::object>& sources, Given<std::i
     e.key[0] = key.at(0), e.key[1] = key.at(1), e.epoch = number;
     e.loss = loss, e.objective = objective, e.idle = idle;
     e.interrupted = Signals::raised;
-    e.asked = nullptr;
+    e.asked = &m.cancelled;
     Done done;
     {
         Released gil;
         done = m.epoch(e);
     }
     m.last = done;
-    if (done.interrupted) throw nb::python_error();
+    if (done.interrupted && PyErr_Occurred()) throw nb::python_error();
     return done;
 }
 
@@ -145,6 +146,8 @@ void bind_machine(nb::module_& module, const char* name) {
         .def("members", &M::members)
         .def("step_shape", &M::step_shape)
         .def("epoch", &epoch<T>)
+        .def("use", &M::use)
+        .def("cancel", [](M& m) { m.cancelled.store(true, std::memory_order_relaxed); })
         .def_prop_ro("last", [](const M& m) { return m.last; });
 }
 

@@ -218,7 +218,7 @@ Done Machine<T>::epoch(const Epoch& e) {
     Shared shared;
     const auto go_on = [&] { return done.failed_step < 0 && !done.interrupted && shared.bad_ids.load() < 0; };
     for (long k = 0; k < steps && go_on();) {
-        const Stretch next = next_stretch(team);
+        const Stretch next = next_stretch(std::clamp(allowed_.load(std::memory_order_relaxed), 1, team));
         const long behind = std::min(steps, k + next.steps);
         stretch(e, done, next.members, k, behind, next.trial, shared);
         k = behind;

@@ -1,6 +1,7 @@
 // The machine: runs any program on a team of threads.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -73,8 +74,10 @@ class Machine {
     std::string bad_ids() const { return bad_ids_ < 0 ? "" : program().values[bad_ids_].name; }
     Done epoch(const Epoch& e);
     Done last;                                   // of the last epoch, also when an interrupt ended it
+    std::atomic<bool> cancelled{false};          // from another thread: the epoch under way ends after the step at hand
     long bytes() const;
     int members() const { return members_; }
+    void use(int threads) { allowed_.store(threads, std::memory_order_relaxed); }    // at most, from the next stretch of steps on
     std::tuple<long, long, long> step_shape() const;             // of a training step: nodes, links of their chains, barriers
 
   private:
@@ -96,6 +99,7 @@ class Machine {
     std::vector<std::int64_t> integers_;
     int now_ = 0;                                                // which of the two holds the current parameters
     int bad_ids_ = -1;
+    std::atomic<int> allowed_{1 << 30};                          // members of the team of an epoch that is under way
     double together_ = 0, alone_ = 0;                            // seconds a step, as last measured
     Clock::time_point next_trial_;                               // of the size that is not at work
     struct {

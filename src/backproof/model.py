@@ -21,7 +21,7 @@ from .data.sequences import unpad
 from .engines import choose, reference
 from .engines.generator import initial_values
 from .engines.reference import storage_order
-from .engines.threads import checked
+from .engines.threads import at_work, checked
 from .errors import DataError, DtypeError, EngineError, ModelFileError, NonFiniteError, OptionError, ShapeError
 from .lower import lower, programs
 from .network import Network
@@ -31,7 +31,7 @@ from .train.lbfgs import Trail, minimise
 from .train.checkpoints import identity
 from .train.forms import predicted, run_of, session_of, truncated_gradients
 from .train.links import Links
-from .train.loop import Progress, check_number, new_progress
+from .train.loop import Cancelled, Progress, check_number, new_progress
 from .train.optimizers import Optimizer, update_equations
 from .train.segments import BUDGET
 from .train.stopping import Patience
@@ -52,7 +52,8 @@ def _one_at_a_time(method):
             raise EngineError("this model is training already", fix="wait for the other fit, or give every thread a model of its own: "
                               "network.build(seed=…)", state="the other fit goes on")
         try:
-            return method(self, *args, **kwargs)
+            with at_work():
+                return method(self, *args, **kwargs)
         finally:
             self._alone.release()
     return alone
@@ -76,6 +77,7 @@ class Model:
     def __init__(self, network, *, seed=0, engine=None, dtype="float32", threads=None, parameters=None, initial=None):
         self.network, self.seed, self.threads = network, _seed(seed), checked(threads)
         self._alone = Lock()                # held while it trains
+        self._under_way = None              # (progress, session) of the fit that is under way
         try:
             self.dtype = np.dtype(dtype)
         except TypeError:
@@ -455,21 +457,41 @@ class Model:
         session = make(self._arrays, state)
         if progress is None:
             progress = new_progress(start, fed.n if rows is None else len(rows), options)
+        self._under_way = progress, session
         try:
             train(session, fed.arrays, fed.n, optimizer, options, seed=self.seed, history=self.history, validate=validate,
                   callbacks=callbacks, layer_of=self._layer_of(), rows=rows, links=links.draw,
                   stopping=stopping, more_scalars=more_scalars, checkpoints=checkpoints, progress=progress,
                   updates=links.updates(fed) if links.stateful else None, sampled=sampled)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Cancelled) as ended:
             if checkpoints is not None:
                 checkpoints.last_words(progress, session, self.history, stopping)
-            raise
+            if not isinstance(ended, Cancelled):
+                raise
+            self.history.stopped = f"cancelled after step {progress.steps}"
         finally:
+            self._under_way = None
             self._arrays = {name: np.asarray(array) for name, array in session.parameters.items()}
             for array in self._arrays.values():
                 array.flags.writeable = False
             self._training = signature, session.state, (progress.epoch, progress.steps)
         return self
+
+    def cancel(self):
+        """Ask the fit of this model that is under way, in another thread or above a callback, to end; was there one?
+
+        It ends within 200 ms after the step at hand and returns as usual: the parameters are those of the last complete step,
+        ``history.stopped`` says where it ended, a checkpoint is written where there are any. Python answers Ctrl-C in the main
+        thread alone; this is how to end a fit that runs in another one.
+        """
+        under_way = self._under_way
+        if under_way is None:
+            return False
+        progress, session = under_way
+        progress.cancel()
+        if hasattr(session, "cancel"):
+            session.cancel()
+        return True
 
     def _validation(self, validation):
         if validation is None:
@@ -505,6 +527,8 @@ class Model:
         stored = self._store(program, fed.arrays)
 
         def objective(parameters):
+            if progress.cancelled:
+                raise Cancelled
             run = self.engine.Run(program, {**stored, **parameters}, self.dtype, self.threads)
             return float(run.outputs()["J"]), run.gradients()
         self.history = self.history if continued else History()
@@ -525,14 +549,18 @@ class Model:
             progress.epoch = progress.step = trail.iterations
             if checkpoints is not None:
                 (checkpoints.last_words if last_words else checkpoints.look)(progress, trail, self.history, stopping)
+        self._under_way = progress, None
         try:
             minimise(objective, start, fixed=fixed, iterations=options.epochs, history=self.history, validate=validate, callbacks=callbacks,
                      trail=trail, look=look, **limits)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Cancelled) as ended:
             if trail.values:
                 look(last_words=True)
-            raise
+            if not isinstance(ended, Cancelled):
+                raise
+            self.history.stopped = f"cancelled after iteration {trail.iterations}"
         finally:
+            self._under_way = None
             if trail.latest is not None:
                 self.set_parameters(**trail.parameters)
         return self

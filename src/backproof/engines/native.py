@@ -22,7 +22,7 @@ from ..lower.instructions import FIRST
 from . import _native, generator
 from .generator import stream_key
 from .steps import Steps
-from .threads import team
+from .threads import beside, team, told
 
 __all__ = ["name", "kernels", "Answers", "Run", "Session", "instruction_set", "order"]
 
@@ -54,9 +54,12 @@ class Controller(threadpoolctl.LibController):
 
 
 threadpoolctl.register(Controller)
-_at_work = []                           # one entry for every session that is training in this process
+
+
+_stepping = []                          # the sessions whose steps are under way
+told.append(lambda: [session.share() for session in list(_stepping)])
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_at_work.clear)      # their threads are not in the child
+    os.register_at_fork(after_in_child=_stepping.clear)     # their threads are not in the child
 
 
 def instruction_set():
@@ -349,11 +352,20 @@ class Session:
     def __init__(self, program, parameters, state, dtype=np.float64, threads=None):
         self.program, self.dtype = program, _dtype(dtype)
         self.bound = bound_of(program)
+        self.threads = threads
         with _named_errors():
-            self.machine = _MACHINES[self.dtype](self.bound.builder, team(threads, _native.limit(), len(_at_work)))
+            self.machine = _MACHINES[self.dtype](self.bound.builder, team(threads, _native.limit()))
         self._given = {name: np.array(array, self.dtype, order="C") for name, array in {**parameters, **state}.items()}
         self._names, self._states = list(parameters), list(state)
         self._trained = False
+
+    def share(self):
+        """As many threads as are this fit's part of them now, also in the middle of an epoch."""
+        self.machine.use(team(self.threads, _native.limit(), beside()))
+
+    def cancel(self):
+        """From another thread: the steps under way end after the one at hand."""
+        self.machine.cancel()
 
     @property
     def parameters(self):
@@ -418,11 +430,12 @@ class Session:
                      bound.value[program.outputs["L"].value], bound.value[program.outputs["J"].value], originals,
                      (total.done, total.samples, total.loss, total.objective, total.idle),
                      bound.value[program.outputs["idle"].value] if "idle" in program.outputs else -1)
-            _at_work.append(None)
+            _stepping.append(self)
+            self.share()
             try:
                 self.machine.epoch(*given)
             finally:
-                _at_work.pop()
+                _stepping.remove(self)
                 last = self.machine.last
                 total.done, total.samples, total.loss, total.objective = last.steps, last.samples, last.loss, last.objective
                 total.idle = last.idle

@@ -20,7 +20,7 @@ from .history import History
 from .schedules import schedule
 from .stopping import Patience
 
-__all__ = ["Interrupted", "Options", "Progress", "train", "check_number", "new_progress", "heard"]
+__all__ = ["Cancelled", "Interrupted", "Options", "Progress", "train", "check_number", "new_progress", "heard"]
 
 
 @dataclass
@@ -81,6 +81,11 @@ class Progress:
     within: Steps = field(default_factory=Steps)
     seconds: float = 0.0
     best: dict | None = None
+    cancelled = False               # no field: it is nothing to write down
+
+    def cancel(self):
+        """From another thread: no further step is begun."""
+        self.cancelled = self.within.cancelled = True
 
     steps = property(lambda self: self.step + self.within.done, doc="The steps done so far.")
 
@@ -90,6 +95,10 @@ def new_progress(start, rows, options):
     epoch, step = start
     per_epoch = max(1, math.ceil(rows / options.batch_size))
     return Progress(epoch, step, epoch + options.epochs, step + per_epoch * options.epochs)
+
+
+class Cancelled(Exception):
+    """A run that was asked to end, after a complete step."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -118,6 +127,7 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
                 updates    how many updates a step takes, where it is a minibatch in segments (each gets its own scalars)
                 progress   of an interrupted run, with the session's parameters and state as they were then
     Raises      NonFiniteError in the step where a loss, gradient or new parameter is not finite; it is not applied.
+                Cancelled between two steps, once ``progress.cancel()`` was called
     """
     history = History() if history is None else history
     rows = np.arange(n) if rows is None else rows
@@ -154,6 +164,8 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
         every = checkpoints.every if checkpoints else per_epoch
         while progress.within.done < per_epoch:
             look()
+            if progress.cancelled:
+                raise Cancelled
             first, last = progress.within.done, min(per_epoch, (progress.within.done // every + 1) * every)
             _steps(session, data, chosen, scalars(first, last), options.batch_size, seed, progress, (first, last), cut)
             if progress.within.failure is not None:
@@ -200,6 +212,8 @@ def _steps(session, data, chosen, scalars, batch_size, seed, progress, steps, cu
             for k, start in enumerate(range(0, len(rows), batch_size)):
                 batch = rows[start:start + batch_size]
                 numbers = cut.scalars(batch, {name: values[k:k + 1] for name, values in scalars.items()})
+                if done.cancelled:
+                    return
                 session.steps(cut.arrays(batch), np.arange(len(batch)), batch_size, numbers, progress.epoch, seed, done, batch)
                 if done.failure is not None:
                     return
@@ -207,6 +221,8 @@ def _steps(session, data, chosen, scalars, batch_size, seed, progress, steps, cu
             batches = max(1, getattr(data["x"], "at_once", 1) // batch_size)
             for k, start in enumerate(range(0, len(rows), batches * batch_size)):
                 part = rows[start:start + batches * batch_size]
+                if done.cancelled:
+                    return
                 session.steps({name: array[part] for name, array in data.items()}, np.arange(len(part)), batch_size,
                               {name: values[k * batches:(k + 1) * batches] for name, values in scalars.items()},
                               progress.epoch, seed, done, part)
