@@ -113,8 +113,8 @@ def test_a_fit_of_an_estimator_loads_no_more_of_scikit_learn_than_it_needs():
         from backproof.estimators import MLPClassifier
         X = np.arange(12.0).reshape(6, 2)
         MLPClassifier((3,), max_iter=1).fit(X, X[:, 0] > 4).predict(X)
-        print([name for name in ("sklearn.metrics", "sklearn.model_selection", "sklearn.preprocessing", "backproof.estimators.words",
-                                 "backproof.estimators.sequence") if name in sys.modules])
+        print([name for name in ("sklearn.metrics", "sklearn.model_selection", "sklearn.preprocessing",
+                                 "backproof.estimators.words", "backproof.estimators.sequence") if name in sys.modules])
         MLPClassifier((3,), max_iter=1).fit(X, X[:, 0] > 4).score(X, X[:, 0] > 4)
         print("sklearn.metrics" in sys.modules)
     """

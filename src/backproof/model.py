@@ -196,7 +196,7 @@ class Model:
         return unpad(values, fed.lengths) if fed.lengths is not None and self.network.output_per_step else values
 
     def _answer(self, X):
-        """The prediction of a few rows that are as the engine wants them, or None: then the long way does it, or says what is wrong."""
+        """The prediction of a few rows that are as the engine wants them, or None: the long way does it, or says what is wrong."""
         if type(X) is not np.ndarray or X.dtype != self.dtype or X.ndim != 2:
             return None
         arrays, answers = self._answers
@@ -515,8 +515,8 @@ class Model:
                 system.define("idle", total(equal(system.ref("E"), 0), over=SAMPLE), role="measure")
                 wanted.append("idle")
             return lower(system, wanted, updates=replaces, gradients=gradients, kernels=self.engine.kernels)
-        return self._kept(("step", tuple(sorted(how.items())), optimizer.key, clip_norm, clip_value, decay_biases, lazy, outputs), make,
-                          share=optimizer.built_in, scaled_penalty=how.get("scaled_penalty", False))
+        key = "step", tuple(sorted(how.items())), optimizer.key, clip_norm, clip_value, decay_biases, lazy, outputs
+        return self._kept(key, make, share=optimizer.built_in, scaled_penalty=how.get("scaled_penalty", False))
 
     @_one_at_a_time
     def _fit_lbfgs(self, fed, options, validate, callbacks, continued, checkpoints=None, **limits):

@@ -1,4 +1,4 @@
-"""Prediction of a few rows: the short way gives the bits and the errors of the long one, and never an answer from old parameters."""
+"""Prediction of a few rows: the short way gives the bits and errors of the long one, and never an answer from old parameters."""
 
 import threading
 
@@ -33,13 +33,15 @@ def built(spec="7 | 19 tanh | layer_norm | 33 relu | 3 softmax", loss="cross_ent
 def long_way(model, X):
     """A Run over arrays of other memory, which no machine can hold already."""
     program = model.program("prediction")
-    run = native.Run(program, {**{name: array.copy() for name, array in model.parameters.items()}, "x": X}, model.dtype, model.threads)
+    copies = {name: array.copy() for name, array in model.parameters.items()}
+    run = native.Run(program, {**copies, "x": X}, model.dtype, model.threads)
     return run.outputs()["prediction"]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("spec, loss", [("7 | 19 tanh | layer_norm | 33 relu | 3 softmax", "cross_entropy"), ("1 | 1", "squared_error"),
-                                        ("40 | 17 sigmoid", "squared_error"), ("5 | dropout 0.5 | 16 gelu | 1 sigmoid", "binary_cross_entropy")])
+@pytest.mark.parametrize("spec, loss", [("7 | 19 tanh | layer_norm | 33 relu | 3 softmax", "cross_entropy"),
+                                        ("1 | 1", "squared_error"), ("40 | 17 sigmoid", "squared_error"),
+                                        ("5 | dropout 0.5 | 16 gelu | 1 sigmoid", "binary_cross_entropy")])
 def test_the_short_way_gives_the_bits_of_the_long_one(spec, loss, dtype, short):
     model = built(spec, loss, dtype, threads=2)
     X = DRAW.normal(size=(native.Answers.FEW, model.network.inputs)).astype(dtype)
@@ -59,7 +61,7 @@ def test_what_the_engine_cannot_read_as_it_lies_goes_the_long_way(short):
     assert short == [6]
     wide = np.zeros((6, 14), np.float32)
     wide[:, ::2] = X
-    for given in (X.astype(np.float64), X.tolist(), np.asfortranarray(X), wide[:, ::2], X.astype(">f4"), X.view(np.recarray).view(np.matrix)):
+    for given in (X.astype(np.float64), X.tolist(), np.asfortranarray(X), wide[:, ::2], X.astype(">f4"), X.view(np.matrix)):
         np.testing.assert_array_equal(model.predict(given), expected)
     assert short == [6]
     frozen = X.copy()

@@ -23,7 +23,8 @@ def test_every_named_value_is_the_references_in_every_order_of_its_labels(spec, 
         DRAW.normal(size=(*shape[:2], 5) if spec.endswith("5") else (shape[0], 1))
     fed = model._feeds(X, y)
     sweep = model.network.gradient_system(**fed.how)
-    names = [e.name for e in sweep.system if e.role in ("pre_activation", "activation", "state", "delta", "sample_loss", "gradient")]
+    roles = ("pre_activation", "activation", "state", "delta", "sample_loss", "gradient")
+    names = [e.name for e in sweep.system if e.role in roles]
     program = model.program("J", *names, gradients=True, **fed.how)
     feeds = {**model.parameters, **model._store(program, fed.arrays)}
     run, meant = native.Run(program, feeds, model.dtype), reference.Run(program, feeds, model.dtype)

@@ -163,8 +163,8 @@ def test_a_search_by_threads_never_has_more_members_at_work_than_processors(watc
 
     from backproof.estimators import MLPRegressor
     X = np.random.default_rng(0).normal(size=(40, 3))
-    search = GridSearchCV(MLPRegressor(hidden_layer_sizes=(4,), max_iter=6, tol=0.0, n_iter_no_change=99), {"alpha": [0.0, 0.1, 0.2, 0.3]},
-                          cv=2, n_jobs=4, refit=False)
+    search = GridSearchCV(MLPRegressor(hidden_layer_sizes=(4,), max_iter=6, tol=0.0, n_iter_no_change=99),
+                          {"alpha": [0.0, 0.1, 0.2, 0.3]}, cv=2, n_jobs=4, refit=False)
     with joblib.parallel_config("threading"):
         search.fit(X, X[:, 0])
     assert len(watched.machines) >= 8 and 1 <= max(watched.most) <= 4

@@ -208,8 +208,8 @@ class Answers:
     """What one program answers to one dense input (n, i) while its parameters stay as they are: prediction of a few rows.
 
     Parameters  parameters  {name: array}, read-only arrays of their own, so that nobody can have written since
-    A call takes an array (n, i) of the dtype and gives the output sample-first; None where it is not as the engine reads it (another
-    width, more than a FEW rows, not contiguous), or where a number that went in or came out is not finite.
+    A call takes an array (n, i) of the dtype and gives the output sample-first; None where it is not as the engine reads it
+    (another width, more than a FEW rows, not contiguous), or where a number that went in or came out is not finite.
     """
 
     FEW = 512                                                                 # rows: more are asked for in a Run

@@ -260,8 +260,8 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
             sums = np.add.reduceat(weights[chosen], edges) if weights is not None else np.minimum(n - edges, batch_size)
             return {"penalty_scale": model.network.penalty_unit * self._total / sums}
         model.history.stopped = ""
-        model.train(fed, optimizer, options, rows=rows, validate=watch.measured, callbacks=(watch,), continued=continued, stopping=rule,
-                    more_scalars=penalty_scales if scaled else None, **arguments)
+        model.train(fed, optimizer, options, rows=rows, validate=watch.measured, callbacks=(watch,), continued=continued,
+                    stopping=rule, more_scalars=penalty_scales if scaled else None, **arguments)
 
     def _run_lbfgs(self, fed, rows, watch):
         arrays = {name: array[rows] for name, array in fed.arrays.items()}
@@ -295,7 +295,8 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
 
         def report(record, parameters):
             epoch = context.subcontext(task_name="epoch")
-            told = {"estimator": self, "X": X, "y": y, "reconstruction_attributes": lambda: {"model_": _at(self.model_, parameters())}}
+            told = {"estimator": self, "X": X, "y": y,
+                    "reconstruction_attributes": lambda: {"model_": _at(self.model_, parameters())}}
             epoch.call_on_fit_task_begin(**told)
             return epoch.call_on_fit_task_end(**told)
         yield report

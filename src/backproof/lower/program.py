@@ -44,7 +44,8 @@ class Program:
     def own(self):
         """The same verified program for one owner more: the tables are its own, what engines bound of it is shared."""
         other = object.__new__(Program)
-        vars(other).update((name, dict(table) if isinstance(table, dict) and name != "bound" else table) for name, table in vars(self).items())
+        vars(other).update((name, dict(found) if isinstance(found, dict) and name != "bound" else found)
+                           for name, found in vars(self).items())
         return other
 
     def __getstate__(self):

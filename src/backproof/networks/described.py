@@ -44,7 +44,7 @@ def to_dict(network):
 
 
 def fingerprint(network, penalised=True, unit=1.0):
-    """A description of what decides the equations, as text, penalties in units of ``unit``; None where Python of the user's does."""
+    """What decides the equations, as text, penalties in units of ``unit``; None where it is Python of the user's."""
     data = network.to_dict()
     parts = [data, *(part for layer in data["layers"] for part in _nested(layer))]
     if any(part.get("kind") in RECORDED for part in parts):
