@@ -9,18 +9,21 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <cxxabi.h>
 #include <fenv.h>
 #include <time.h>
+#include <unistd.h>
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
 #include <atomic>
-#include <chrono>
+#include <optional>
 #include <thread>
 
 #include "builder.hpp"
 #include "machine.hpp"
+#include "philox.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -28,6 +31,7 @@ using namespace backproof;
 
 namespace {
 
+constexpr double worth_the_gil = 1e6;                                 // multiply-adds: tens of microseconds
 std::atomic<int> limit{0};                                            // of the threads of a run; 0: none
 
 }  // namespace
@@ -43,53 +47,41 @@ using Given = nb::ndarray<const T, nb::c_contig, nb::device::cpu>;
 template <class T>
 using Taken = nb::ndarray<T, nb::c_contig, nb::device::cpu>;
 
-// While the interpreter ends, a thread that asks for the GIL is ended where it stands, and C++ cannot be left like that: the
-// process would be terminated. `begin`, called at exit with the GIL held, lets those through who ask already; whoever asks later
-// stays where it is until the process is gone.
-class Ending {
-  public:
-    static void begin() {
-        begun = true;
-        nb::gil_scoped_release others;
-        while (asking > 0) std::this_thread::yield();
+// A thread that asks for the GIL while the interpreter ends is ended there, and unwinding would meet frames that let nothing
+// through. It stands still instead until the process is gone.
+template <class Ask>
+void or_stand_still(Ask&& ask) {
+#if defined(__GLIBCXX__)
+    try {
+        ask();
+    } catch (const abi::__forced_unwind&) {
+        for (;;) pause();
     }
-    template <class F>
-    static bool ask(F&& for_the_gil) {                                // false: nobody is given it any more
-        asking++;
-        if (begun) {
-            asking--;
-            return false;
-        }
-        for_the_gil();
-        asking--;
-        return true;
-    }
-
-  private:
-    static inline std::atomic<bool> begun{false};
-    static inline std::atomic<int> asking{0};
-};
-
-class WithoutGil {
-  public:
-    WithoutGil() : state_(PyEval_SaveThread()) {}
-    ~WithoutGil() {
-        if (!Ending::ask([this] { PyEval_RestoreThread(state_); }))
-            for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
-    }
-    WithoutGil(const WithoutGil&) = delete;
-
-  private:
-    PyThreadState* state_;
-};
-
-bool signal_raised(void*) {                                           // a signal's handler runs here, and may raise
-    PyGILState_STATE state;
-    if (!Ending::ask([&] { state = PyGILState_Ensure(); })) return true;
-    const bool raised = PyErr_CheckSignals() != 0;
-    PyGILState_Release(state);
-    return raised;
+#else
+    ask();
+#endif
 }
+
+struct Released {                                                     // the GIL, for a while
+    PyThreadState* state = PyEval_SaveThread();
+    Released() = default;
+    Released(const Released&) = delete;
+    Released& operator=(const Released&) = delete;
+    ~Released() {
+        or_stand_still([this] { PyEval_RestoreThread(state); });
+    }
+};
+
+struct Signals {
+    static bool raised(void* cancelled) {                             // a signal's handler runs here, and may raise
+        if (static_cast<std::atomic<bool>*>(cancelled)->load(std::memory_order_relaxed)) return true;
+        PyGILState_STATE state{};
+        or_stand_still([&] { state = PyGILState_Ensure(); });
+        const bool found = PyErr_CheckSignals() != 0;
+        PyGILState_Release(state);
+        return found;
+    }
+};
 
 template <class T>
 Done epoch(Machine<T>& m, const std::map<int, nb::object>& sources, Given<std::int64_t> rows, long batch,
@@ -114,15 +106,15 @@ Done epoch(Machine<T>& m, const std::map<int, nb::object>& sources, Given<std::i
     e.samples = samples;
     e.key[0] = key.at(0), e.key[1] = key.at(1), e.epoch = number;
     e.loss = loss, e.objective = objective, e.idle = idle;
-    e.interrupted = signal_raised;
-    e.asked = nullptr;
+    e.interrupted = Signals::raised;
+    e.asked = &m.cancelled;
     Done done;
     {
-        WithoutGil others;
+        Released gil;
         done = m.epoch(e);
     }
     m.last = done;
-    if (done.interrupted) throw nb::python_error();
+    if (done.interrupted && PyErr_Occurred()) throw nb::python_error();
     return done;
 }
 
@@ -135,10 +127,19 @@ void bind_machine(nb::module_& module, const char* name) {
         .def("feed", [](M& m, int value, Given<T> a) { m.feed(value, a.data()); })
         .def("feed_integers", [](M& m, int value, Given<std::int64_t> a) { m.feed_integers(value, a.data()); })
         .def("turn_twins", &M::turn_twins)
-        .def("run", &M::run, nb::call_guard<WithoutGil>())
+        .def("run", &M::run, nb::call_guard<Released>())
         .def("read", [](const M& m, int value, Taken<T> a, bool next) { m.read(value, a.data(), next); })
         .def("look", [](const M& m, int value, std::vector<int> axis_labels, std::vector<long> offsets, std::vector<int> labels,
                         Taken<T> a) { m.read(Operand{value, axis_labels, offsets}, labels, a.data()); })
+        .def("open", [](M& m, int in, int value, std::vector<int> axis_labels, std::vector<long> offsets, std::vector<int> labels) {
+            m.open(in, Operand{value, axis_labels, offsets}, labels);
+        })
+        .def("answer", [](M& m, Given<T> x, Taken<T> y) {              // the GIL stays where giving it away would take longer
+            const bool long_enough = m.expect(static_cast<long>(x.shape(0))) > worth_the_gil;
+            std::optional<Released> released;
+            if (long_enough) released.emplace();
+            return m.answer(x.data(), static_cast<long>(x.size()), y.data(), static_cast<long>(y.size()));
+        })
         .def("first_not_finite", &M::first_not_finite)
         .def("bad_ids", &M::bad_ids)
         .def("bytes", &M::bytes)
@@ -146,6 +147,8 @@ void bind_machine(nb::module_& module, const char* name) {
         .def("step_shape", &M::step_shape)
         .def("words", &M::words)
         .def("epoch", &epoch<T>)
+        .def("use", &M::use)
+        .def("cancel", [](M& m) { m.cancelled.store(true, std::memory_order_relaxed); })
         .def_prop_ro("last", [](const M& m) { return m.last; });
 }
 
@@ -244,12 +247,16 @@ NB_MODULE(_native, m) {
     });
     m.def("apply_pair", &apply_pair<float>);
     m.def("apply_pair", &apply_pair<double>);
+    m.def("order", [](std::vector<std::uint32_t> key, std::uint32_t epoch, Taken<std::int64_t> rows) {
+        Released gil;
+        order(key.data(), epoch, static_cast<std::int64_t>(rows.size()), rows.data());
+    });
     m.def("instruction_set", &instruction_set);
     m.def("instruction_sets", &instruction_sets);
     m.def("force_instruction_set", &force_instruction_set);
     m.def("set_worth_a_thread", [](double work) { worth_a_thread = work; });
     m.def("peak", [](int threads) {                                   // operations a second of registers alone, float32
-        WithoutGil others;
+        Released gil;
         std::vector<double> rate(static_cast<std::size_t>(threads));
         std::vector<std::thread> team;
         for (double& r : rate)
@@ -266,7 +273,6 @@ NB_MODULE(_native, m) {
         return all;
     });
     m.def("processors", &Team::processors);
-    m.def("end", &Ending::begin);
     m.def("limit", [] { return limit.load(); });
     m.def("floating_point_states", [](int threads) {                  // of the members of a team
         const int members = Team::begin(threads);

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "machine.hpp"
+#include "philox.hpp"
 
 namespace backproof {
 
@@ -22,21 +23,6 @@ struct Shared {
 };
 
 namespace {
-
-// Philox4x32-10 (Salmon et al. 2011), as engines/generator.py has it
-void philox(const std::uint32_t counter[4], const std::uint32_t key[2], std::uint32_t out[4]) {
-    std::uint32_t a = counter[0], b = counter[1], c = counter[2], d = counter[3], k = key[0], m = key[1];
-    for (int round = 0; round < 10; round++) {
-        const std::uint64_t p = std::uint64_t(a) * 0xD2511F53u, q = std::uint64_t(c) * 0xCD9E8D57u;
-        a = static_cast<std::uint32_t>(q >> 32) ^ b ^ k;
-        b = static_cast<std::uint32_t>(q);
-        c = static_cast<std::uint32_t>(p >> 32) ^ d ^ m;
-        d = static_cast<std::uint32_t>(p);
-        k += 0x9E3779B9u;
-        m += 0xBB67AE85u;
-    }
-    out[0] = a, out[1] = b, out[2] = c, out[3] = d;
-}
 
 int sample_axis(const Program& p, const Value& v) {
     for (std::size_t k = 0; k < v.axes.size(); k++)
@@ -272,7 +258,7 @@ Done Machine<T>::epoch(const Epoch& e) {
     Shared shared;
     const auto go_on = [&] { return done.failed_step < 0 && !done.interrupted && shared.bad_ids.load() < 0; };
     for (long k = 0; k < steps && go_on();) {
-        const Stretch next = next_stretch(team);
+        const Stretch next = next_stretch(std::clamp(allowed_.load(std::memory_order_relaxed), 1, team));
         const long behind = std::min(steps, k + next.steps);
         stretch(e, done, next.members, k, behind, next.trial, shared);
         k = behind;

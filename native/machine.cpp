@@ -167,24 +167,6 @@ void Machine<T>::read(int value, T* rowmajor, bool next) const {
 }
 
 template <class T>
-void Machine<T>::read(const Operand& operand, const std::vector<int>& labels, T* rowmajor) const {
-    Domain d;
-    Range r{};
-    for (int label : labels) {
-        const int at = d.add(label, plan_->extents[label]);
-        r.low[at] = 0;
-        r.high[at] = d.extent[at];
-    }
-    const Layout& l = plan_->layouts[operand.value];
-    const View v = view_of<T>(program(), l, operand, d, -1);
-    const T* memory = space(l.space);
-    int all[most];
-    for (int k = 0; k < d.count; k++) all[k] = k;
-    long x[most] = {};
-    odometer(all, d.count, r, x, [&] { *rowmajor++ = memory[at<T>(v, d, x, 0)]; });
-}
-
-template <class T>
 std::string Machine<T>::first_not_finite() const {
     std::vector<int> order;
     const auto collect = [&](const auto& self, const std::vector<Instruction>& list) -> void {

@@ -1,6 +1,7 @@
 // The machine: runs any program on a team of threads.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -66,12 +67,17 @@ class Machine {
     void run(bool update);
     void read(int value, T* rowmajor, bool next) const;          // next: what replaces it
     void read(const Operand& operand, const std::vector<int>& labels, T* rowmajor) const;
+    void open(int in, const Operand& out, const std::vector<int>& labels);     // a program of one dense input (n, …)
+    double expect(long samples);                                 // its plan for so many; gives the work of a run
+    bool answer(const T* x, long inputs, T* y, long outputs);    // false: something is not finite
     std::string first_not_finite() const;
     std::string bad_ids() const { return bad_ids_ < 0 ? "" : program().values[bad_ids_].name; }
     Done epoch(const Epoch& e);
     Done last;                                   // of the last epoch, also when an interrupt ended it
+    std::atomic<bool> cancelled{false};          // from another thread: the epoch under way ends after the step at hand
     long bytes() const;
     int members() const { return members_; }
+    void use(int threads) { allowed_.store(threads, std::memory_order_relaxed); }    // at most, from the next stretch of steps on
     std::tuple<long, long, long> step_shape() const;             // of a training step: nodes, links of their chains, barriers
     std::pair<long, long> words() const;                         // how many the program has, and how many runs they take
 
@@ -94,8 +100,16 @@ class Machine {
     std::vector<std::int64_t> integers_;
     int now_ = 0;                                                // which of the two holds the current parameters
     int bad_ids_ = -1;
+    std::atomic<int> allowed_{1 << 30};                          // members of the team of an epoch that is under way
     double together_ = 0, alone_ = 0;                            // seconds a step, as last measured
     Clock::time_point next_trial_;                               // of the size that is not at work
+    struct {
+        int in = -1, sample = -1;                                // the input, and the index of its samples
+        long samples = -1;
+        const Plan<T>* plan = nullptr;
+        Operand out;
+        std::vector<int> labels;
+    } door_;
 
     std::vector<long> lengths(const std::map<std::string, long>& extents) const;
     void choose(std::vector<long> lengths, int members = 0);     // 0: as many as are worth it

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <condition_variable>
+#include <cstdlib>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -35,11 +36,13 @@ struct Worker {
     }
 };
 
-// The workers of this process. A fork leaves them behind: the child starts with none.
+// The workers of this process. A fork leaves them behind: the child starts with none. The end of the process waits for them, unless
+// a thread is at work with them still, which nobody waits for: then they are left as they are.
 struct State {
     std::vector<Worker*> workers;
     std::atomic<bool> taken{false};
-    ~State() {
+    void leave() {
+        if (taken.exchange(true, std::memory_order_acquire)) return;
         for (Worker* w : workers) {
             {
                 std::lock_guard lock(w->mutex);
@@ -49,17 +52,18 @@ struct State {
             w->thread.join();
             delete w;
         }
+        workers.clear();
     }
 };
 
 State* state() {
-    static State s;
+    static State* const s = new State;
     static const int once = pthread_atfork(nullptr, nullptr, [] {
-        new (&s.workers) std::vector<Worker*>();              // their threads are not here; their memory is left alone
-        s.taken.store(false, std::memory_order_relaxed);
-    });
+        new (&s->workers) std::vector<Worker*>();             // their threads are not here; their memory is left alone
+        s->taken.store(false, std::memory_order_relaxed);
+    }) + std::atexit([] { s->leave(); });
     (void)once;
-    return &s;
+    return s;
 }
 
 Worker* hire(int member) {

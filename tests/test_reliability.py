@@ -8,10 +8,12 @@ import ast
 import errno
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
 import sys
+import textwrap
 import warnings
 from pathlib import Path
 
@@ -36,6 +38,7 @@ ARRAYS, TABLES, PREPARE, FILES, CHECKPOINTS = ("data/test_arrays.py", "data/test
 MLP, HISTORY, MODEL, JOBS, RUNS, CLI = ("estimators/test_mlp.py", "estimators/test_history.py", "test_model.py", "test_jobs.py",
                                         "test_runs.py",
                                         "test_cli.py")
+PROCESS, THREADS = "engines/test_native_process.py", "engines/test_threads.py"
 HERE, STORED, SEQUENCE = "test_reliability.py", "data/test_stored.py", "estimators/test_sequence.py"
 
 ROWS = {
@@ -188,6 +191,37 @@ ROWS = {
     "I11": ("the folder vanishes", "error; the weights stay",
             f"{CHECKPOINTS}::test_a_folder_that_vanishes_is_an_error_and_the_weights_stay"),
     "I12": ("SIGTERM", "a checkpoint, how to go on, exit code 143", f"{RUNS}::test_a_run_that_was_killed_goes_on_to_the_same_bits"),
+    "J1": ("a fork after training, training again in the child", "a team of its own, the same bits",
+           f"{PROCESS}::test_a_child_process_trains_with_the_same_bits"),
+    "J2": ("a fork while another thread trains", "the child refuses that model, others train, nothing hangs",
+           f"{PROCESS}::test_a_model_that_another_thread_trains_is_refused_in_the_child_and_in_the_parent"),
+    "J3": ("threads of 0, −1, 10^6; quotas, affinity", "error; held to what there is",
+           f"{THREADS}::test_what_is_no_number_of_threads_is_refused_with_the_mend "
+           f"{THREADS}::test_a_number_of_threads_is_held_to_what_a_team_can_be "
+           f"{THREADS}::test_affinity_and_quota_bound_what_is_available"),
+    "J4": ("fits inside joblib's threads, inside callbacks", "processors are shared, also in the middle of an epoch; nothing hangs",
+           f"{THREADS}::test_a_search_by_threads_never_has_more_members_at_work_than_processors "
+           f"{THREADS}::test_a_fit_gives_threads_away_in_the_middle_of_an_epoch_when_another_begins "
+           f"{PROCESS}::test_a_fit_within_a_callback_of_another_model_goes_through"),
+    "J5": ("two fits of one model at once", "the second is refused",
+           f"{PROCESS}::test_a_model_that_another_thread_trains_is_refused_in_the_child_and_in_the_parent"),
+    "J6": ("a prediction while a fit runs", "that of the parameters before the fit",
+           f"{PROCESS}::test_a_model_that_another_thread_trains_is_refused_in_the_child_and_in_the_parent"),
+    "J7": ("Ctrl-C in the core, in a callback, while a file is saved", "within 200 ms, after a complete step; no torn file",
+           f"{PROCESS}::test_ctrl_c_leaves_exactly_the_steps_that_it_counts "
+           f"{CHECKPOINTS}::test_ctrl_c_anywhere_leaves_a_complete_step {FILES}::test_an_interrupt_leaves_no_temporary_file"),
+    "J8": ("Ctrl-C while the fit runs in another thread", "the main thread's; `model.cancel()` ends the fit after a complete step",
+           "train/test_cancel.py::test_signals_are_the_main_threads_and_the_fit_beside_goes_on "
+           "train/test_cancel.py::test_a_fit_in_another_thread_ends_with_the_steps_that_it_counts"),
+    "J9": ("a callback raises, exits, writes into the weights", "it passes, the epochs before stay; weights are read-only",
+           f"{PROCESS}::test_what_a_callback_raises_passes_and_leaves_the_epochs_before "
+           "engines/test_answers.py::test_parameters_cannot_be_written_into_behind_the_engines_back"),
+    "J10": ("threads that the system does not give", "done without",
+            f"{PROCESS}::test_threads_that_the_system_does_not_give_are_done_without"),
+    "J11": ("the interpreter ends while a team stands or trains", "it ends",
+            f"{PROCESS}::test_the_interpreter_ends_while_the_team_stands_and_while_a_thread_trains"),
+    "J12": ("a crash of C code in a callback", "faulthandler shows the fit, the checkpoints load",
+            f"{HERE}::test_j12_a_crash_in_a_callback_is_shown_and_the_checkpoints_load"),
     "K1": ("sequences of unequal length: lists, padded arrays, Sequences", "taken; the same bits in every form",
            f"{SEQUENCE}::test_lists_padded_arrays_and_sequences_give_the_same_bits test_time.py::test_predictions_come_back_in_their_lengths"),
     "K2": ("a sequence of no steps", "error with its number", f"{SEQUENCE}::test_errors_say_what_where_and_the_mend "
@@ -215,7 +249,7 @@ NOT_HERE = {"D9": "workers: there are none yet", "G4": "YAML is not read; run fi
             "G10": "see docs/extend.md", "G11": "see docs/extend.md"}
 TITLES = {"B": "Shapes", "C": "Dtypes", "D": "Labels", "E": "Not finite, extreme", "F": "CSV and Parquet files",
           "G": "Run files and options",
-          "H": "Model files", "I": "Checkpoints", "K": "Sequences"}
+          "H": "Model files", "I": "Checkpoints", "J": "Threads, forks, signals", "K": "Sequences"}
 
 
 def page():
@@ -233,7 +267,8 @@ def page():
 
 
 def test_every_row_is_held_by_a_test_that_exists():
-    wanted = {f"{letter}{k}" for letter, most in zip("BCDEFGHIK", (11, 8, 11, 18, 22, 11, 16, 12, 10)) for k in range(1, most + 1)}
+    counts = zip("BCDEFGHIJK", (11, 8, 11, 18, 22, 11, 16, 12, 12, 10))
+    wanted = {f"{letter}{k}" for letter, most in counts for k in range(1, most + 1)}
     assert set(ROWS) | set(NOT_HERE) == wanted
     for row, (_, _, held) in ROWS.items():
         for name in held.split():
@@ -477,6 +512,30 @@ def test_kinds_are_declared_on_the_command_line(tmp_path, capsys):
         assert read_table(tmp_path / "t.csv", types={"zip": "category"})["zip"].kind == "category"
     with pytest.raises(OptionError):
         read_table(tmp_path / "t.csv", types={"zip": "postcode"})
+
+
+def test_j12_a_crash_in_a_callback_is_shown_and_the_checkpoints_load(tmp_path):
+    script = f"""
+        import faulthandler, os, signal
+        import numpy as np
+        from backproof import Network
+        from backproof.train.checkpoints import Checkpoints
+        faulthandler.enable()
+        X = np.arange(60.0).reshape(20, 3) / 60
+        def crash(record):
+            if record["epoch"] == 2:
+                os.kill(os.getpid(), signal.SIGSEGV)
+        Network("3 | 4 tanh | 1").build(seed=0).fit(X, X[:, 0], epochs=5, batch_size=5, callbacks=[crash] if {{crashing}} else [],
+                                                    checkpoints=Checkpoints({str(tmp_path / "run")!r}, every=1, seconds=0))
+    """
+    def run(crashing):
+        code = textwrap.dedent(script.format(crashing=crashing))
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    died = run(True)
+    assert died.returncode == -signal.SIGSEGV and "Segmentation fault" in died.stderr
+    assert re.search(r'loop.py", line \d+ in train.*model.py", line \d+ in fit', died.stderr, re.DOTALL)
+    assert Checkpoints(tmp_path / "run").steps()
+    assert run(False).returncode == 0                                        # it goes on from there
 
 
 if __name__ == "__main__":

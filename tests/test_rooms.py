@@ -7,6 +7,7 @@ the source, inside functions as well, so that a circle cannot hide in a function
 import ast
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,23 @@ def loaded_by(statement):
 
 def test_import_backproof_loads_nothing_heavy():
     assert loaded_by("import backproof") == []
+
+
+def test_a_fit_of_an_estimator_loads_no_more_of_scikit_learn_than_it_needs():
+    code = """
+        import sys, warnings
+        import numpy as np
+        warnings.simplefilter("ignore")
+        from backproof.estimators import MLPClassifier
+        X = np.arange(12.0).reshape(6, 2)
+        MLPClassifier((3,), max_iter=1).fit(X, X[:, 0] > 4).predict(X)
+        print([name for name in ("sklearn.metrics", "sklearn.model_selection", "sklearn.preprocessing",
+                                 "backproof.estimators.words", "backproof.estimators.sequence") if name in sys.modules])
+        MLPClassifier((3,), max_iter=1).fit(X, X[:, 0] > 4).score(X, X[:, 0] > 4)
+        print("sklearn.metrics" in sys.modules)
+    """
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
+    assert run.stdout.split("\n")[:2] == ["[]", "True"], run.stderr
 
 
 def test_the_check_for_heavy_imports_can_fail():

@@ -21,9 +21,9 @@ from .data.sequences import unpad
 from .engines import choose, reference
 from .engines.generator import initial_values
 from .engines.reference import storage_order
-from .engines.threads import checked
+from .engines.threads import at_work, checked
 from .errors import DataError, DtypeError, EngineError, ModelFileError, NonFiniteError, OptionError, ShapeError
-from .lower import lower
+from .lower import lower, programs
 from .network import Network
 from .train import OPTIMIZERS, History, Options, train
 from .train.files import load_tensors, save_tensors
@@ -31,7 +31,7 @@ from .train.lbfgs import Trail, minimise
 from .train.checkpoints import identity
 from .train.forms import predicted, run_of, session_of, truncated_gradients
 from .train.links import Links
-from .train.loop import Progress, check_number, new_progress
+from .train.loop import Cancelled, Progress, check_number, new_progress
 from .train.optimizers import Optimizer, update_equations
 from .train.segments import BUDGET
 from .train.stopping import Patience
@@ -40,6 +40,7 @@ __all__ = ["Model"]
 
 FORMAT = "backproof-model/1"
 CHUNK = 4096                    # samples that are predicted at once: memory stays bounded
+UNPENALISED = frozenset({"prediction", "E", "L"})       # in these equations no penalty has a part
 MEAN_OF = 16_384                # samples whose loss is taken at once; a loss over more is the mean over such parts
 
 
@@ -51,7 +52,8 @@ def _one_at_a_time(method):
             raise EngineError("this model is training already", fix="wait for the other fit, or give every thread a model of its own: "
                               "network.build(seed=…)", state="the other fit goes on")
         try:
-            return method(self, *args, **kwargs)
+            with at_work():
+                return method(self, *args, **kwargs)
         finally:
             self._alone.release()
     return alone
@@ -75,6 +77,7 @@ class Model:
     def __init__(self, network, *, seed=0, engine=None, dtype="float32", threads=None, parameters=None, initial=None):
         self.network, self.seed, self.threads = network, _seed(seed), checked(threads)
         self._alone = Lock()                # held while it trains
+        self._under_way = None              # (progress, session) of the fit that is under way
         try:
             self.dtype = np.dtype(dtype)
         except TypeError:
@@ -87,7 +90,7 @@ class Model:
         self.health = None                  # measures of the last fit that had a Health among its callbacks
         self.extra = {}                     # what travels in the model file beside the network: text by key
         self._programs, self._training = {}, None
-        self._arrays = {}
+        self._arrays, self._answers = {}, (None, None)
         if parameters is None:
             initial = dict(initial or {})
             drawn = {p.name: initial_values(p.initial, p.shape, self.seed, k)
@@ -120,7 +123,7 @@ class Model:
                                  where=f"{name}[{', '.join(i.name for i in known[name].axes)}]")
             if not np.isfinite(array).all():
                 raise DataError(f"{name} has {np.count_nonzero(~np.isfinite(array))} values that are not finite")
-            array.flags.writeable = known[name].kind != "table"        # so that engines need not read a table again
+            array.flags.writeable = False                              # so that engines need not read it again
             checked[name] = array
         self._arrays = {name: checked.get(name, self._arrays.get(name)) for name in known}
         missing = [name for name, array in self._arrays.items() if array is None]
@@ -131,20 +134,27 @@ class Model:
     # ------------------------------------------------------------------------------------------ programs
 
     def program(self, *outputs, derived=False, gradients=False, wrt=(), **how):
-        """The lowered program for named equations; compiled once and kept.
+        """The lowered program for named equations; derived once for all networks of one description, and kept.
 
         Raises   DerivationError or ProgramError for names that the system does not have.
         """
-        key = outputs, derived, gradients, wrt, tuple(sorted(how.items()))
+        swept = bool(derived or gradients or wrt)
+
+        def make():
+            if not swept:
+                return lower(self.network.system(**how), outputs, kernels=self.engine.kernels)
+            sweep = self.network.gradient_system(**how, wrt=wrt or None)
+            names = [p.name for p in self.network.parameters] if gradients else []
+            named = [name if name in sweep.system else sweep.adjoints.get(name, name) for name in outputs]
+            return lower(sweep.system, named, kernels=self.engine.kernels, gradients={name: sweep.adjoints[name] for name in names})
+        return self._kept((outputs, derived, gradients, wrt, tuple(sorted(how.items()))), make,
+                          penalised=swept or not UNPENALISED.issuperset(outputs), scaled_penalty=how.get("scaled_penalty", False))
+
+    def _kept(self, key, make, share=True, **how):
+        """This model's program of a key, made by the first network of this description that wants it."""
         if key not in self._programs:
-            if derived or gradients or wrt:
-                sweep = self.network.gradient_system(**how, wrt=wrt or None)
-                names = [p.name for p in self.network.parameters] if gradients else []
-                named = [name if name in sweep.system else sweep.adjoints.get(name, name) for name in outputs]
-                self._programs[key] = lower(sweep.system, named, kernels=self.engine.kernels,
-                                            gradients={name: sweep.adjoints[name] for name in names})
-            else:
-                self._programs[key] = lower(self.network.system(**how), outputs, kernels=self.engine.kernels)
+            fingerprint = self.network.fingerprint(**how) if share else None
+            self._programs[key] = programs.of(fingerprint and (fingerprint, self.engine.kernels, key), make)
         return self._programs[key]
 
     def _run(self, program, feeds):
@@ -169,6 +179,8 @@ class Model:
         Shapes   X (n,i) or (n,t,i); returns (n,k), or (n,t,k) where the network has an output per step.
         Raises   DataError on unusable input, NonFiniteError naming the first tensor that overflowed.
         """
+        if (quick := self._answer(X)) is not None:
+            return quick
         fed = self._feeds(X)
         program = self.program("prediction", **fed.how)
         parts = []
@@ -182,6 +194,24 @@ class Model:
             parts.append(part)
         values = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return unpad(values, fed.lengths) if fed.lengths is not None and self.network.output_per_step else values
+
+    def _answer(self, X):
+        """The prediction of a few rows that are as the engine wants them, or None: the long way does it, or says what is wrong."""
+        if type(X) is not np.ndarray or X.dtype != self.dtype or X.ndim != 2:
+            return None
+        arrays, answers = self._answers
+        if arrays is not self._arrays:
+            arrays, kind = self._arrays, getattr(self.engine, "Answers", None)
+            answers = kind and kind.of(self.program("prediction"), arrays, self.dtype, self.threads)
+            self._answers = arrays, answers
+        return answers and answers(X)
+
+    def lent(self, *names):
+        """These parameters themselves, to write into: until the next fit engines read them anew every time."""
+        self._arrays = dict(self._arrays)
+        for name in names:
+            self._arrays[name].flags.writeable = True
+        return [self._arrays[name] for name in names]
 
     def loss(self, X, y, sample_weight=None):
         """The data term L = (1/N) Σ w_n E_n."""
@@ -427,21 +457,41 @@ class Model:
         session = make(self._arrays, state)
         if progress is None:
             progress = new_progress(start, fed.n if rows is None else len(rows), options)
+        self._under_way = progress, session
         try:
             train(session, fed.arrays, fed.n, optimizer, options, seed=self.seed, history=self.history, validate=validate,
                   callbacks=callbacks, layer_of=self._layer_of(), rows=rows, links=links.draw,
                   stopping=stopping, more_scalars=more_scalars, checkpoints=checkpoints, progress=progress,
                   updates=links.updates(fed) if links.stateful else None, sampled=sampled)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Cancelled) as ended:
             if checkpoints is not None:
                 checkpoints.last_words(progress, session, self.history, stopping)
-            raise
+            if not isinstance(ended, Cancelled):
+                raise
+            self.history.stopped = f"cancelled after step {progress.steps}"
         finally:
+            self._under_way = None
             self._arrays = {name: np.asarray(array) for name, array in session.parameters.items()}
-            for parameter in self.network.parameters:
-                self._arrays[parameter.name].flags.writeable = parameter.kind != "table"
+            for array in self._arrays.values():
+                array.flags.writeable = False
             self._training = signature, session.state, (progress.epoch, progress.steps)
         return self
+
+    def cancel(self):
+        """Ask the fit of this model that is under way, in another thread or above a callback, to end; was there one?
+
+        It ends within 200 ms after the step at hand and returns as usual: the parameters are those of the last complete step,
+        ``history.stopped`` says where it ended, a checkpoint is written where there are any. Python answers Ctrl-C in the main
+        thread alone; this is how to end a fit that runs in another one.
+        """
+        under_way = self._under_way
+        if under_way is None:
+            return False
+        progress, session = under_way
+        progress.cancel()
+        if hasattr(session, "cancel"):
+            session.cancel()
+        return True
 
     def _validation(self, validation):
         if validation is None:
@@ -452,21 +502,21 @@ class Model:
         return lambda parameters: self._mean("L", fed, parameters)[0]
 
     def _step_program(self, how, optimizer, clip_norm, clip_value, decay_biases, lazy=True, outputs=("L", "J")):
-        key = ("step", tuple(sorted(how.items())), optimizer.rule, tuple(sorted(optimizer.options.items())), clip_norm, clip_value,
-               decay_biases, lazy, outputs)
-        if key not in self._programs:
+        def make():
             sweep = self.network.gradient_system(training=True, **how)
-            gradients = {p.name: sweep.adjoints[p.name] for p in self.network.parameters if not p.frozen}
+            parameters = self.network.described(training=True, **how).parameters
+            gradients = {p.name: sweep.adjoints[p.name] for p in parameters if not p.frozen}
             if not gradients:
                 raise OptionError("every layer is frozen, so there is nothing to learn", fix="leave frozen out of one of them")
-            system, replaces = update_equations(sweep.system, gradients, self.network.parameters, optimizer,
+            system, replaces = update_equations(sweep.system, gradients, parameters, optimizer,
                                                 clip_norm=clip_norm, clip_value=clip_value, decay_biases=decay_biases, lazy=lazy)
-            outputs = list(outputs)
+            wanted = list(outputs)
             if self.network.pairs:
                 system.define("idle", total(equal(system.ref("E"), 0), over=SAMPLE), role="measure")
-                outputs.append("idle")
-            self._programs[key] = lower(system, outputs, updates=replaces, gradients=gradients, kernels=self.engine.kernels)
-        return self._programs[key]
+                wanted.append("idle")
+            return lower(system, wanted, updates=replaces, gradients=gradients, kernels=self.engine.kernels)
+        key = "step", tuple(sorted(how.items())), optimizer.key, clip_norm, clip_value, decay_biases, lazy, outputs
+        return self._kept(key, make, share=optimizer.built_in, scaled_penalty=how.get("scaled_penalty", False))
 
     @_one_at_a_time
     def _fit_lbfgs(self, fed, options, validate, callbacks, continued, checkpoints=None, **limits):
@@ -477,6 +527,8 @@ class Model:
         stored = self._store(program, fed.arrays)
 
         def objective(parameters):
+            if progress.cancelled:
+                raise Cancelled
             run = self.engine.Run(program, {**stored, **parameters}, self.dtype, self.threads)
             return float(run.outputs()["J"]), run.gradients()
         self.history = self.history if continued else History()
@@ -497,14 +549,18 @@ class Model:
             progress.epoch = progress.step = trail.iterations
             if checkpoints is not None:
                 (checkpoints.last_words if last_words else checkpoints.look)(progress, trail, self.history, stopping)
+        self._under_way = progress, None
         try:
             minimise(objective, start, fixed=fixed, iterations=options.epochs, history=self.history, validate=validate, callbacks=callbacks,
                      trail=trail, look=look, **limits)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Cancelled) as ended:
             if trail.values:
                 look(last_words=True)
-            raise
+            if not isinstance(ended, Cancelled):
+                raise
+            self.history.stopped = f"cancelled after iteration {trail.iterations}"
         finally:
+            self._under_way = None
             if trail.latest is not None:
                 self.set_parameters(**trail.parameters)
         return self

@@ -56,8 +56,8 @@ class Network:
         self.loss = loss_of(loss, words)
         self.l2, self.l1 = strength("l2", l2) or 0.0, strength("l1", l1) or 0.0
         self.decay_biases, self.initial = bool(decay_biases), policy(initial)
-        self._described, self._sweeps = {}, {}
-        self._plain = self._describe()
+        self._described, self._sweeps, self._fingerprints = {}, {}, {}
+        self._plain = self.described()
         if self.count >= 1 << 48:
             self.check_memory()
 
@@ -94,10 +94,12 @@ class Network:
     shapes = property(lambda self: self._plain.shapes, doc="(label, the indices of what it gives) of each layer.")
     input = property(lambda self: self._plain.input, doc="The variable that it reads, x or ids.")
 
+    penalty_unit = property(lambda self: self.l2 or self.l1 or 1.0, doc="The λ that a scaled penalty's strengths are counted in.")
+
     @property
     def noises(self):
         """The random factors that training draws, in order: name, axes, rate, number."""
-        return self._describe(training=True).noises
+        return self.described(training=True).noises
 
     @property
     def output_per_step(self):
@@ -115,11 +117,13 @@ class Network:
 
     # ------------------------------------------------------------------------------------------------ equations
 
-    def _describe(self, **how):
+    def described(self, **how):
+        """The system with its parameters, noises and states; options as of ``system``."""
         key = tuple(sorted((k, v) for k, v in how.items() if v))
         if key not in self._described:
+            unit = self.penalty_unit if how.get("scaled_penalty") else 1.0
             self._described[key] = describe(self._placed, self.inputs, self.loss, initial=self.initial, l2=self.l2,
-                                            l1=self.l1, decay_biases=self.decay_biases, **dict(key))
+                                            l1=self.l1, decay_biases=self.decay_biases, unit=unit, **dict(key))
         return self._described[key]
 
     def system(self, *, training=False, weighted=False, masked=False, target=None, given_state=False,
@@ -133,9 +137,10 @@ class Network:
                     given_state  the first state of a recurrence is a variable, "h1.start"; the last is named "h1.end"
                     truncated    with a factor xi[t] on the link t − 1 → t of every recurrence
                     counted      E_n = Σ_t counts[t,n] e[t,n], the weights given, instead of the mean over the steps
-                    scaled_penalty  J = L + penalty_scale · penalty, the scale a scalar input
+                    scaled_penalty  J = L + penalty_scale · penalty, the scale a scalar input and the penalty's strengths in
+                                 units of ``penalty_unit``
         """
-        return self._describe(training=training, weighted=weighted, masked=masked, target=target,
+        return self.described(training=training, weighted=weighted, masked=masked, target=target,
                               given_state=given_state, truncated=truncated, counted=counted, scaled_penalty=scaled_penalty).system
 
     def gradient_system(self, *, wrt=None, **how):
@@ -235,6 +240,19 @@ class Network:
     def digest(self):
         """A fingerprint of the description: equal networks have equal ones."""
         return blake2b(dumps(self.to_dict(), sort_keys=True).encode(), digest_size=16).hexdigest()
+
+    def fingerprint(self, *, penalised=True, scaled_penalty=False):
+        """What decides the equations of this network, as text: equal texts, equal programs. None: nobody can tell.
+
+        It is the description without initial values. A layer or cell of the user's is Python that may do otherwise tomorrow.
+
+        Parameters  penalised       False: of what has no penalty in it
+                    scaled_penalty  as for ``system``
+        """
+        key = penalised, scaled_penalty
+        if key not in self._fingerprints:
+            self._fingerprints[key] = described.fingerprint(self, penalised, self.penalty_unit if scaled_penalty else 1.0)
+        return self._fingerprints[key]
 
     def __eq__(self, other):
         return self.to_dict() == other.to_dict() if isinstance(other, Network) else NotImplemented

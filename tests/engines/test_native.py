@@ -16,8 +16,8 @@ from cases import every
 
 from backproof import LSTM, Bidirectional, Dense, Last, MeanPool, Network, cell
 from backproof.calculus import sigmoid, tanh
-from backproof.engines import choose, reference
-from backproof.errors import NonFiniteError, ShapeError
+from backproof.engines import choose, generator, reference
+from backproof.errors import NonFiniteError, OptionError, ShapeError
 from backproof.lower import INSTRUCTIONS, WORDS
 from backproof.train import OPTIMIZERS
 
@@ -326,12 +326,22 @@ def test_a_run_keeps_its_values_when_another_follows():
 
 
 def test_a_program_that_is_forgotten_takes_its_machines_along():
-    before = len(native._bindings.kept)
+    before = len(native._idle.kept)
     X, _ = table(n=3)
     for _ in range(5):
         Network("20 | 4 tanh | 3 softmax", loss="cross_entropy").build().predict(X)
     gc.collect()
-    assert len(native._bindings.kept) <= before + 1
+    assert len(native._idle.kept) <= before + 1
+
+
+@pytest.mark.parametrize("seed", [0, 7, (1 << 64) - 1])
+def test_the_core_draws_the_generators_order(seed):
+    for epoch in (0, 1, (1 << 32) - 1):
+        for n in (0, 1, 2, 3, 7, 800, 1001):
+            drawn = native.order(seed, epoch, n)
+            assert drawn.dtype == np.int64 and np.array_equal(drawn, generator.order(seed, epoch, n)), (epoch, n)
+    with pytest.raises(OptionError, match="address word"):
+        native.order(seed, 1 << 32, 3)
 
 
 # ------------------------------------------------------------------------------------------------ the process is left alone

@@ -138,6 +138,14 @@ def test_the_interpreter_ends_while_the_team_stands_and_while_a_thread_trains(st
         begun.wait(60)
         print("ended", flush=True)
     """) == "ended\n"
+    assert in_python(start + """
+        X, y = np.tile(X, (20_000, 1)), np.tile(y, 20_000)                     # an epoch that is longer than what is left
+        threading.Thread(target=lambda: model.fit(X, y, epochs=10**9, batch_size=8), daemon=True).start()
+        while model._under_way is None:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        print("ended", flush=True)
+    """) == "ended\n"
 
 
 # ------------------------------------------------------------------------------------------------------ threads and callbacks

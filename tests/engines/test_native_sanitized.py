@@ -13,7 +13,7 @@ from backproof.train import OPTIMIZERS
 
 native = pytest.importorskip("backproof.engines.native")
 NATIVE = pathlib.Path(__file__).parents[2] / "native"
-SOURCES = ["dispatch", "fold", "bind", "resolve", "step", "run", "machine", "epoch", "pool", "rows"]
+SOURCES = ["dispatch", "fold", "bind", "resolve", "step", "run", "machine", "epoch", "look", "pool", "rows"]
 NETWORKS = [("7 | 19 relu | 5 tanh | 2 softmax", "cross_entropy", "adam", {"l2": 1e-3}),
             ("3 | lstm 5 | dropout 0.2 | last | 2 softmax", "cross_entropy", "momentum", {}),
             ("3 | bi gru 4 | mean | 1", "squared_error", "sgd", {}),

@@ -1,6 +1,7 @@
 """How many threads a run takes: what the user asks for, what the process may use, and who else has a say."""
 
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -86,6 +87,119 @@ def test_runs_side_by_side_share_the_processors():
     assert [team(None, beside=k) for k in range(6)] == [4, 2, 1, 1, 1, 1]
     assert team(3, beside=5) == 3
     assert team(None, limit=2) == 2
+
+
+class Watched:
+    """A machine that counts the members of all teams that are inside their epochs, and may be held there."""
+
+    inside, most, machines, hold = [], [], [], None
+
+    def __init__(self, kind, builder, threads):
+        self.real, self.threads = kind(builder, threads), threads
+        self.machines.append(self)
+
+    def __getattr__(self, name):
+        return getattr(self.real, name)
+
+    def use(self, threads):
+        self.threads = threads
+        self.real.use(threads)
+        self.most.append(sum(machine.threads for machine in self.inside))
+
+    def epoch(self, *given):
+        self.inside.append(self)
+        self.most.append(sum(machine.threads for machine in self.inside))
+        try:
+            if self.hold is not None:
+                self.hold(self)
+            return self.real.epoch(*given)
+        finally:
+            self.inside.remove(self)
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    for name in ("inside", "most", "machines"):
+        monkeypatch.setattr(Watched, name, [])
+    for dtype, kind in native._MACHINES.items():
+        monkeypatch.setitem(native._MACHINES, dtype, lambda builder, n, kind=kind: Watched(kind, builder, n))
+    return Watched
+
+
+def test_a_fit_gives_threads_away_in_the_middle_of_an_epoch_when_another_begins(watched, monkeypatch):
+    inside, go_on = threading.Event(), threading.Event()
+
+    def hold(machine):
+        if machine is watched.machines[0]:
+            inside.set()
+            assert go_on.wait(60)
+    monkeypatch.setattr(watched, "hold", staticmethod(hold))
+    first = threading.Thread(target=fit)
+    first.start()
+    assert inside.wait(60)
+    assert watched.machines[0].threads == 4
+    fit()
+    second = watched.machines[-1]
+    assert second is not watched.machines[0] and second.threads == 2
+    assert watched.machines[0].threads == 4                     # it has the processors for itself again
+    assert max(watched.most) == 4 and 2 in watched.most
+    go_on.set()
+    first.join(60)
+    assert threads._fits == [] and native._stepping == []
+
+
+def test_a_number_of_threads_that_the_user_gave_is_no_matter_of_others(watched):
+    with threads.at_work(), threads.at_work():
+        fit(threads=3)
+        assert watched.machines[-1].threads == 3
+        fit()
+        assert watched.machines[-1].threads == 1
+
+
+@pytest.mark.filterwarnings("ignore:Maximum iterations")
+def test_a_search_by_threads_never_has_more_members_at_work_than_processors(watched):
+    import joblib
+    from sklearn.model_selection import GridSearchCV
+
+    from backproof.estimators import MLPRegressor
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    search = GridSearchCV(MLPRegressor(hidden_layer_sizes=(4,), max_iter=6, tol=0.0, n_iter_no_change=99),
+                          {"alpha": [0.0, 0.1, 0.2, 0.3]}, cv=2, n_jobs=4, refit=False)
+    with joblib.parallel_config("threading"):
+        search.fit(X, X[:, 0])
+    assert len(watched.machines) >= 8 and 1 <= max(watched.most) <= 4
+    assert threads._fits == [] and native._stepping == []
+
+
+def test_a_team_that_changes_in_the_middle_of_an_epoch_changes_no_bit():
+    X = np.random.default_rng(0).normal(size=(40_000, 16)).astype(np.float32)
+
+    def trained(restless):
+        model = Network("16 | 32 tanh | 1").build(seed=0, threads=3)
+        done = threading.Event()
+
+        def change():
+            while not done.is_set():
+                for session in list(native._stepping):
+                    for count in (1, 3, 2, 64):
+                        session.machine.use(count)
+        other = threading.Thread(target=change)
+        if restless:
+            other.start()
+        try:
+            model.fit(X, X[:, :1], epochs=2, batch_size=16)
+        finally:
+            done.set()
+            if restless:
+                other.join(60)
+        return model.parameters
+    _native.set_worth_a_thread(0)
+    try:
+        still, restless = trained(False), trained(True)
+    finally:
+        _native.set_worth_a_thread(4e5)
+    for name, array in still.items():
+        np.testing.assert_array_equal(restless[name], array)
 
 
 @pytest.mark.parametrize("text, granted", [("max 100000", None), ("50000 100000", 0.5), ("150000 100000", 1.5),

@@ -174,7 +174,7 @@ def test_7500_a_mistyped_option_is_refused():
 
 
 def test_7596_7614_ctrl_c_is_not_swallowed(monkeypatch):
-    monkeypatch.setattr("backproof.estimators.mlp._Watch.after", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("backproof.estimators.mlp._Watch.watch", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         MLPClassifier(max_iter=3).fit(X, Y)
 

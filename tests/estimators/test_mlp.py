@@ -329,18 +329,18 @@ def test_divergence_is_named_where_it_happens_and_the_estimator_stays_usable():
 def test_ctrl_c_leaves_a_fitted_estimator(monkeypatch):
     made = MLPClassifier(random_state=0, max_iter=50)
     from backproof.estimators import mlp
-    real, count = mlp._Watch.after, []
+    real, count = mlp._Watch.watch, []
 
-    def after(self, record):
+    def watch(self, record, parameters):
         count.append(1)
         if len(count) == 3:
             raise KeyboardInterrupt
-        return real(self, record)
-    monkeypatch.setattr(mlp._Watch, "after", after)
+        return real(self, record, parameters)
+    monkeypatch.setattr(mlp._Watch, "watch", watch)
     with pytest.raises(KeyboardInterrupt):
         made.fit(X, TWO)
     three = MLPClassifier(random_state=0, max_iter=3)
-    monkeypatch.setattr(mlp._Watch, "after", real)
+    monkeypatch.setattr(mlp._Watch, "watch", real)
     np.testing.assert_array_equal(made.predict_proba(X), three.fit(X, TWO).predict_proba(X))
 
 

@@ -7,7 +7,6 @@ The table of words is asked from the core and compared; a program reaches it ins
 that ``lower`` uses. What the core refuses is an EngineError here.
 """
 
-import atexit
 import os
 import weakref
 from contextlib import contextmanager
@@ -20,12 +19,12 @@ from ..calculus import Index
 from ..errors import EngineError, ShapeError
 from ..lower import WORDS
 from ..lower.instructions import FIRST
-from . import _native
+from . import _native, generator
 from .generator import stream_key
 from .steps import Steps
-from .threads import team
+from .threads import beside, team, told
 
-__all__ = ["name", "kernels", "Run", "Session", "instruction_set"]
+__all__ = ["name", "kernels", "Answers", "Run", "Session", "instruction_set", "order"]
 
 name = "native"
 kernels = frozenset()
@@ -55,10 +54,12 @@ class Controller(threadpoolctl.LibController):
 
 
 threadpoolctl.register(Controller)
-atexit.register(_native.end)
-_at_work = []                           # one entry for every session that is training in this process
+
+
+_stepping = []                          # the sessions whose steps are under way
+told.append(lambda: [session.share() for session in list(_stepping)])
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_at_work.clear)      # their threads are not in the child
+    os.register_at_fork(after_in_child=_stepping.clear)     # their threads are not in the child
 
 
 def instruction_set():
@@ -102,13 +103,13 @@ class Bound:
         for new, (table, ids) in program.rows.items():
             self.builder.rows(self.value[new], self.value[table], self.value[ids.value], *self.labels(ids))
             self.builder.finite(self.value[new])
-        for operand in program.outputs.values():
-            self.builder.output(self.value[operand.value])
         for gradient in program.gradients.values():
             self.builder.finite(self.value[gradient])
-        for public in ("L", "J"):
-            if public in program.outputs:
-                self.builder.finite(self.value[program.outputs[public].value])
+        for public, operand in program.outputs.items():
+            self.labels(operand)                                              # nothing is placed after the first machine
+            self.builder.output(self.value[operand.value])
+            if public in ("L", "J"):
+                self.builder.finite(self.value[operand.value])
 
     def place(self, index):
         if index not in self.index:
@@ -164,28 +165,37 @@ class Bound:
         return found
 
 
-class _Bindings:
-    """What was bound of each program, and the machines that stand idle. Programs are compared by identity."""
+def bound_of(program):
+    """What was bound of a program, once for all its owners."""
+    if name not in program.bound:
+        with _named_errors():
+            program.bound.setdefault(name, Bound(program))
+    return program.bound[name]
+
+
+class _Idle:
+    """The machines that stand idle, by owner: they go with its program. Programs are compared by identity."""
 
     def __init__(self):
         self.kept = {}
 
-    def of(self, program):
-        entry = self.kept.get(id(program))
-        if entry is None:
-            with _named_errors():
-                entry = self.kept[id(program)] = Bound(program), {}
+    def of(self, program, dtype, threads):
+        """The list to take one from and to give it back to."""
+        if id(program) not in self.kept:
+            self.kept.setdefault(id(program), {})
             weakref.finalize(program, self.kept.pop, id(program), None)
-        return entry
+        return self.kept[id(program)].setdefault((dtype, threads), [])
 
     def machine(self, program, dtype, threads):
-        bound, idle = self.of(program)
-        free = idle.setdefault((dtype, threads), [])
-        with _named_errors():
-            return bound, free.pop() if free else (_MACHINES[dtype](bound.builder, threads), {}), free
+        bound, free = bound_of(program), self.of(program, dtype, threads)
+        try:
+            return bound, free.pop(), free
+        except IndexError:                                    # none, or another thread was faster
+            with _named_errors():
+                return bound, (_MACHINES[dtype](bound.builder, threads), {}), free
 
 
-_bindings = _Bindings()
+_idle = _Idle()
 
 
 def _dtype(dtype):
@@ -195,12 +205,68 @@ def _dtype(dtype):
     return dtype
 
 
+class Answers:
+    """What one program answers to one dense input (n, i) while its parameters stay as they are: prediction of a few rows.
+
+    Parameters  parameters  {name: array}, read-only arrays of their own, so that nobody can have written since
+    A call takes an array (n, i) of the dtype and gives the output sample-first; None where it is not as the engine reads it
+    (another width, more than a FEW rows, not contiguous), or where a number that went in or came out is not finite.
+    """
+
+    FEW = 512                                                                 # rows: more are asked for in a Run
+
+    def __init__(self, program, parameters, dtype, threads=None):
+        self.program, self.parameters, self.dtype, self.threads = program, parameters, _dtype(dtype), threads
+        self.bound, self.idle = bound_of(program), {}
+        (self.input, x), = program.inputs.items()
+        (public, operand), = program.outputs.items()
+        wanted = sorted(operand.labels, key=lambda label: label.kind != "sample")
+        self.columns, self.row = [label.extent for label in wanted[1:]], tuple(i.extent for i in x.axes[1:])
+        self.symbol = x.axes[0].extent
+        self.door = (self.bound.value[self.input], self.bound.value[operand.value], *self.bound.labels(operand),
+                     [self.bound.place(label) for label in wanted])
+
+    @classmethod
+    def of(cls, program, parameters, dtype, threads=None):
+        """The Answers of a program, or None where it is of another kind, or where somebody may write into a parameter."""
+        kinds = [[i.kind for i in value.axes] for value in program.inputs.values()]
+        labels = [[i.kind for i in operand.labels] for operand in program.outputs.values()]
+        asked = kinds == [["sample", "unit"]] and not any(v.integer for v in program.inputs.values()) and not program.state
+        fixed = all(parameters[name].base is None and not parameters[name].flags.writeable for name in program.parameters)
+        return cls(program, parameters, dtype, threads) if asked and len(labels) == 1 and "sample" in labels[0] and fixed else None
+
+    def __call__(self, x):
+        if x.shape[1:] != self.row or not 0 < len(x) <= self.FEW or not x.flags.c_contiguous:
+            return None
+        threads = 1 if len(x) == 1 else team(self.threads, _native.limit())
+        free = self.idle.setdefault(threads, [])
+        try:
+            machine = free.pop()
+        except IndexError:
+            machine = self.machine(threads, len(x))
+        answer = np.empty((len(x), *self.columns), self.dtype)
+        finite = machine.answer(x, answer)
+        free.append(machine)
+        return answer if finite else None
+
+    def machine(self, threads, samples):
+        """A machine that holds the parameters."""
+        with _named_errors():
+            machine = _MACHINES[self.dtype](self.bound.builder, threads)
+            machine.open(*self.door)
+            machine.resolve({self.symbol: samples})
+            for name in self.program.parameters:
+                machine.feed(self.bound.value[name], np.asarray(self.parameters[name], self.dtype, order="C"))
+            machine.turn_twins()
+        return machine
+
+
 class Run:
     """One execution of a program, as in the reference engine; its machine goes back when the run is forgotten."""
 
     def __init__(self, program, feeds, dtype=np.float64, threads=None):
         self.program, self.dtype = program, _dtype(dtype)
-        self.bound, (self.machine, self._fed), self._free = _bindings.machine(program, self.dtype, team(threads, _native.limit()))
+        self.bound, (self.machine, self._fed), self._free = _idle.machine(program, self.dtype, team(threads, _native.limit()))
         arrays = {}
         for name, value in program.values.items():
             if value.storage in ("value", "extent"):
@@ -265,17 +331,42 @@ class Run:
         return array
 
 
+@lru_cache(maxsize=256)
+def _key(seed, stream):
+    return [int(word) for word in stream_key(seed, stream)]
+
+
+def order(seed, epoch, n):
+    """The generator's order of rows in an epoch, drawn by the core: the same numbers."""
+    if not 0 <= epoch < 1 << 32 or not 0 <= n < 1 << 32:
+        return generator.order(seed, epoch, n)                                # which says what is wrong
+    rows = np.empty(n, np.int64)
+    _native.order(_key(seed, "order"), epoch, rows)
+    return rows
+
+
 class Session:
     """A program with its parameters and optimizer state, stepped over minibatches, as in the reference engine."""
 
+    order = staticmethod(order)
+
     def __init__(self, program, parameters, state, dtype=np.float64, threads=None):
         self.program, self.dtype = program, _dtype(dtype)
-        self.bound, _ = _bindings.of(program)
+        self.bound = bound_of(program)
+        self.threads = threads
         with _named_errors():
-            self.machine = _MACHINES[self.dtype](self.bound.builder, team(threads, _native.limit(), len(_at_work)))
+            self.machine = _MACHINES[self.dtype](self.bound.builder, team(threads, _native.limit()))
         self._given = {name: np.array(array, self.dtype, order="C") for name, array in {**parameters, **state}.items()}
         self._names, self._states = list(parameters), list(state)
         self._trained = False
+
+    def share(self):
+        """As many threads as are this fit's part of them now, also in the middle of an epoch."""
+        self.machine.use(team(self.threads, _native.limit(), beside()))
+
+    def cancel(self):
+        """From another thread: the steps under way end after the one at hand."""
+        self.machine.cancel()
 
     @property
     def parameters(self):
@@ -336,15 +427,16 @@ class Session:
                 self._trained = True
             given = ({bound.value[name]: array for name, array in sources.items()}, rows, int(batch_size),
                      {bound.value[name]: np.ascontiguousarray(values, np.float64) for name, values in scalars.items()
-                      if name in bound.value}, extents, symbol, _dropout_key(int(seed)), int(epoch),
+                      if name in bound.value}, extents, symbol, _key(int(seed), "dropout"), int(epoch),
                      bound.value[program.outputs["L"].value], bound.value[program.outputs["J"].value], originals,
                      (total.done, total.samples, total.loss, total.objective, total.idle),
                      bound.value[program.outputs["idle"].value] if "idle" in program.outputs else -1)
-            _at_work.append(None)
+            _stepping.append(self)
+            self.share()
             try:
                 self.machine.epoch(*given)
             finally:
-                _at_work.pop()
+                _stepping.remove(self)
                 last = self.machine.last
                 total.done, total.samples, total.loss, total.objective = last.steps, last.samples, last.loss, last.objective
                 total.idle = last.idle
@@ -357,11 +449,6 @@ def _stored(value, array):
     """A sample-first array with its axes in the order of the stored value; only its shape is looked at."""
     kinds = [index.kind for index in value.axes]
     return array.swapaxes(0, 1) if kinds[:2] == ["time", "sample"] else array
-
-
-@lru_cache(maxsize=64)
-def _dropout_key(seed):
-    return [int(word) for word in stream_key(seed, "dropout")]
 
 
 def _refuse_ids(name):

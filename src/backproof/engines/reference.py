@@ -423,6 +423,8 @@ class Session:
         steps = next((data[name].shape[1] for name, value in self.program.inputs.items()
                       if name in data and value.axes[:1] and value.axes[0].kind == "time"), None)
         for k, start in enumerate(range(0, len(rows), batch_size)):
+            if done.cancelled:
+                break
             chosen = rows[start:start + batch_size]
             feeds = {name: storage_order(self.program.values[name], data[name][chosen]) for name in self.program.inputs
                      if name in data}

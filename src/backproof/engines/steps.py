@@ -16,7 +16,11 @@ class Steps:
             loss       Σ over the steps of (samples × data loss); objective likewise; samples: how many were met
             idle       pairs whose loss was exactly 0 when they were met, so that nothing was learnt from them
             failure    None, or (step from 0, name of the first non-finite value): that step was not applied
+
+    ``cancelled`` is set from another thread, and no further step is begun then.
     """
+
+    cancelled = False               # no field: it is nothing to write down
 
     done: int = 0
     samples: int = 0

@@ -1,19 +1,21 @@
 """How many threads a run may use: the processors of this process, and what others have a say in.
 
 Gives   available()          processors: the affinity, and no more than the control group's quota
-        team(threads, beside)  members of a run's team
+        at_work()            a context: this thread trains
+        team(threads, …)     members of a run's team, shared with the fits that are at work beside it
 
 No number of threads changes a bit of the result, so all of this is about time alone.
 """
 
 import math
 import os
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 from ..errors import OptionError
 
-__all__ = ["MOST", "available", "checked", "quota", "team"]
+__all__ = ["MOST", "at_work", "available", "beside", "checked", "quota", "team", "told"]
 
 MOST = 64                       # members of a team
 GROUPS = Path("/sys/fs/cgroup")
@@ -56,11 +58,40 @@ def checked(threads):
     return None if threads is None else int(threads)
 
 
+told = []                       # functions that are called when a fit begins or ends
+_fits = []                      # one entry for every fit that is under way in this process
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_fits.clear)         # their threads are not in the child
+
+
+@contextmanager
+def at_work():
+    """A fit is under way from here to the end of the block: others share the processors with it."""
+    _fits.append(None)
+    try:
+        _tell()
+        yield
+    finally:
+        if _fits:                                           # a child that was forked in between has none
+            _fits.pop()
+        _tell()
+
+
+def _tell():
+    for each in told:
+        each()
+
+
+def beside():
+    """Fits that are under way beside the one that asks."""
+    return max(0, len(_fits) - 1)
+
+
 def team(threads, limit=0, beside=0):
     """Members of a team.
 
     Parameters  threads  as the user asked; None: the available ones, no more than OMP_NUM_THREADS (joblib sets it in its
-                         workers), shared with the runs that are at work ``beside`` this one
+                         workers), shared with the fits that are at work ``beside`` this one
                 limit    of threadpoolctl; 0: none
     """
     wanted = checked(threads)

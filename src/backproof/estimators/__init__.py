@@ -4,11 +4,22 @@
                                       WindowScorer, WindowTagger)
 
 Changing the import line is all it takes: parameters, defaults, attributes and meanings are scikit-learn's; what goes beyond
-them has a default that changes nothing.
+them has a default that changes nothing. Each loads when it is first used.
 """
 
-from .mlp import MLPClassifier, MLPRegressor                                    # noqa: F401
-from .sequence import SequenceClassifier, SequenceRegressor, SequenceTagger     # noqa: F401
-from .words import WindowScorer, WindowTagger                                  # noqa: F401
+from importlib import import_module
 
-__all__ = ["MLPClassifier", "MLPRegressor", "SequenceClassifier", "SequenceRegressor", "SequenceTagger", "WindowScorer", "WindowTagger"]
+_HOME = {"MLPClassifier": ".mlp", "MLPRegressor": ".mlp", "SequenceClassifier": ".sequence", "SequenceRegressor": ".sequence",
+         "SequenceTagger": ".sequence", "WindowScorer": ".words", "WindowTagger": ".words"}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f"module 'backproof.estimators' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOME[name], __name__), name)
+    return value
+
+
+def __dir__():
+    return sorted([*globals(), *_HOME])

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import accuracy_score, r2_score
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
@@ -142,6 +140,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
             if counts[counts > 0].min() < 2:
                 raise DataError(f"class {shown(str(self.classes_[int(np.flatnonzero(counts == 1)[0])]))} has one row: training "
                                 "and validation cannot both have it", fix="give eval_set=(X, y), or leave early_stopping out")
+        from sklearn.model_selection import train_test_split          # loads where rows are set aside: most fits need it not
         train, held = train_test_split(np.arange(n), test_size=self.validation_fraction, stratify=labels, random_state=rng)
         return np.sort(train), (X[held], targets[held], None if weights is None else weights[held])
 
@@ -259,14 +258,14 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
             """One over the weight of each minibatch, in units of the network's penalty."""
             edges = np.arange(0, n, batch_size)
             sums = np.add.reduceat(weights[chosen], edges) if weights is not None else np.minimum(n - edges, batch_size)
-            return {"penalty_scale": self._total / sums}
+            return {"penalty_scale": model.network.penalty_unit * self._total / sums}
         model.history.stopped = ""
-        model.train(fed, optimizer, options, rows=rows, validate=watch.measure, callbacks=(watch.after,), continued=continued,
+        model.train(fed, optimizer, options, rows=rows, validate=watch.measured, callbacks=(watch,), continued=continued,
                     stopping=rule, more_scalars=penalty_scales if scaled else None, **arguments)
 
     def _run_lbfgs(self, fed, rows, watch):
         arrays = {name: array[rows] for name, array in fed.arrays.items()}
-        self.model_._fit_lbfgs(Feeds(fed.how, arrays, len(rows)), Options(self.max_iter), watch.measure, (watch.after,), False,
+        self.model_._fit_lbfgs(Feeds(fed.how, arrays, len(rows)), Options(self.max_iter), watch.measured, (watch,), False,
                                tolerance=self.tol, decrease=2.220446e-09, corrections=10, calls=self.max_fun)
         if "CONVERGENCE" in self.model_.history.stopped:
             self.model_.history.stopped = f"Training converged: {self.model_.history.stopped}"
@@ -296,7 +295,8 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
 
         def report(record, parameters):
             epoch = context.subcontext(task_name="epoch")
-            told = {"estimator": self, "X": X, "y": y, "reconstruction_attributes": {"model_": _at(self.model_, parameters)}}
+            told = {"estimator": self, "X": X, "y": y,
+                    "reconstruction_attributes": lambda: {"model_": _at(self.model_, parameters())}}
             epoch.call_on_fit_task_begin(**told)
             return epoch.call_on_fit_task_end(**told)
         yield report
@@ -335,7 +335,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
     def _named(self, kind):
         if not hasattr(self, "model_"):
             raise AttributeError(f"this {type(self).__name__} is not fitted yet")
-        return [self.model_._arrays[name] for name in self._names(kind)]
+        return self.model_.lent(*self._names(kind))
 
     def _names(self, kind):
         """The parameters of a kind that belong to dense layers, in order; layer norm has a shift of its own."""
@@ -388,13 +388,10 @@ class _Watch:
     """What is looked at after every epoch: validation score and loss, a printed line, scikit-learn's callbacks."""
 
     def __init__(self, estimator, held, report):
-        self.estimator, self.report, self.held = estimator, report, held
-        self.parameters, self.records = None, []
+        self.estimator, self.report, self.held, self.records = estimator, report, held, []
+        self.measured = None if held is None else self.measure
 
     def measure(self, parameters):
-        self.parameters = parameters
-        if self.held is None:
-            return {"validation_loss": None}
         X, targets, weights = self.held
         estimator = self.estimator
         model = _at(estimator.model_, parameters)
@@ -406,13 +403,14 @@ class _Watch:
                 return {"validation_loss": float("nan"), "validation_score": float("nan")}
         return {"validation_loss": loss, "validation_score": float(estimator._quality(targets, scores, weights))}
 
-    def after(self, record):
+    def watch(self, record, parameters):
+        """After every epoch; ``parameters`` is a function."""
         self.records.append(record)
         if self.estimator.verbose:
             print(f"Iteration {len(self.records)}, loss = {record['objective']:.8f}")
             if record.get("validation_score") is not None:
                 print(f"Validation score: {record['validation_score']:f}")
-        return bool(self.report(record, self.parameters))
+        return bool(self.report(record, parameters))
 
 
 def _at(model, parameters):
@@ -546,6 +544,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         return scores.argmax(axis=1)
 
     def _quality(self, targets, scores, weights):
+        from sklearn.metrics import accuracy_score                     # loads with the first score
         return accuracy_score(targets, self._decide(scores), sample_weight=weights)
 
     def predict(self, X):
@@ -651,6 +650,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
         return targets.astype(self.model_.dtype)
 
     def _quality(self, targets, scores, weights):
+        from sklearn.metrics import r2_score                           # loads with the first score
         return r2_score(targets, scores, sample_weight=weights) if np.isfinite(scores).all() else float("nan")
 
     def predict(self, X):

@@ -11,7 +11,6 @@ per step.
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
@@ -206,6 +205,7 @@ class Recurrent(Perceptron):
         if isinstance(y, Sequences):
             y, found = y.flat(), np.concatenate(found)
             sample_weight = None if sample_weight is None else np.repeat(np.asarray(sample_weight), X.lengths)
+        from sklearn.metrics import accuracy_score, r2_score           # load with the first score
         return float((accuracy_score if hasattr(self, "classes_") else r2_score)(y, found, sample_weight=sample_weight))
 
     def _trace(self, X, y, *args, lengths=None, **options):

@@ -9,7 +9,6 @@ Source  Collobert et al., Natural language processing (almost) from scratch (201
 import warnings
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -312,6 +311,7 @@ class WindowScorer(Windows):
         if inside.all() or not inside.any():
             raise DataError("there are no pairs: every token is " + ("inside" if inside.all() else "outside"),
                             fix="sentences with entities")
+        from sklearn.metrics import roc_auc_score                      # loads with the first score
         return float(roc_auc_score(inside, np.concatenate(self.decision_function(X))))
 
     def _labels(self, tokens):

@@ -8,3 +8,4 @@ from .instructions import INSTRUCTIONS, WORDS, Instruction, Operand, RowsOf, Val
 from .lowering import lower                                                          # noqa: F401
 from .plan import Plan, plan                                                         # noqa: F401
 from .program import Program                                                         # noqa: F401
+from .shared import Shared, programs                                                 # noqa: F401

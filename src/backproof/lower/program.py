@@ -25,6 +25,8 @@ class Program:
             gradients     {parameter: value of its gradient}; of a table with ``rows`` that of its rows at the places
             rows          {value: (table, ids)}: its rows take the places of the table's rows that the ids name. Places with
                           the same id hold the same row; the table, a parameter or state, is written after the step
+
+    ``bound`` is where engines keep what they made of the instructions, {engine: anything that stays as it is}.
     """
 
     values: dict
@@ -36,7 +38,18 @@ class Program:
     rows: dict = field(default_factory=dict)
 
     def __post_init__(self):
+        object.__setattr__(self, "bound", {})
         self.verify()
+
+    def own(self):
+        """The same verified program for one owner more: the tables are its own, what engines bound of it is shared."""
+        other = object.__new__(Program)
+        vars(other).update((name, dict(found) if isinstance(found, dict) and name != "bound" else found)
+                           for name, found in vars(self).items())
+        return other
+
+    def __getstate__(self):
+        return {**vars(self), "bound": {}}
 
     @property
     def inputs(self):

@@ -20,10 +20,11 @@ from .losses import LOSSES, PAIRED, A, Loss, Y
 from .scope import Assembly, Scope, stored
 from .words import unknown
 
-__all__ = ["from_dict", "to_dict"]
+__all__ = ["fingerprint", "from_dict", "to_dict"]
 
 BUILT_IN = dict(KINDS)
 OVER_TIME = ("learned_state", "recurrent_dropout")
+RECORDED = ("recorded", "recurrent")             # layers and cells of a user's: what their Python wrote when it was asked
 WORDS = ("leaf", "extent", "product", "sum", "map", "reduce", "one_hot", "rename", "join", "slice", "shift", "edge",
          "scaled")
 FIELDS = ("inputs", "layers", "loss", "l2", "l1", "decay_biases", "initial", "functions")
@@ -40,6 +41,31 @@ def to_dict(network):
             "l1": network.l1, "decay_biases": network.decay_biases, "initial": _listed(network.initial),
             "functions": [{"name": name, **described} for name, described in functions.items()]}
     return {key: value for key, value in data.items() if value not in (None, 0.0, []) or key == "loss"}
+
+
+def fingerprint(network, penalised=True, unit=1.0):
+    """What decides the equations, as text, penalties in units of ``unit``; None where it is Python of the user's."""
+    data = network.to_dict()
+    parts = [data, *(part for layer in data["layers"] for part in _nested(layer))]
+    if any(part.get("kind") in RECORDED for part in parts):
+        return None
+    for part in parts:
+        for name in ("initial",) if penalised else ("initial", "l2", "l1", "decay_biases"):
+            part.pop(name, None)
+        part.update({name: part[name] / unit for name in ("l2", "l1") if name in part})
+    return dumps(data, sort_keys=True)
+
+
+def built_in(layer):
+    """Is this layer, with those inside it, one of the package's? Such layers that are equal write equal equations."""
+    inside = (*getattr(layer, "layers", ()), *([layer.layer] if isinstance(layer, Bidirectional) else ()))
+    return BUILT_IN.get(layer.kind) is type(layer) and all(built_in(inner) for inner in inside)
+
+
+def _nested(layer):
+    yield layer
+    for inner in (*layer.get("layers", ()), *([layer["layer"]] if "layer" in layer else ())):
+        yield from _nested(inner)
 
 
 def from_dict(data):
@@ -288,7 +314,7 @@ def _layer(layer, label, number, named, x, reach, functions):
         return {"kind": "channels", "layers": windows, **common}
     if isinstance(layer, Bidirectional):
         return {"kind": "bi", "layer": _layer(layer.layer, label, number, named, x, reach, functions), **common}
-    if BUILT_IN.get(layer.kind) is type(layer):
+    if built_in(layer):
         return {"kind": layer.kind, **{key: _value(value, functions) for key, value in options_of(layer).items()}}
     scope = lambda training: Scope(Assembly(training=training), layer, label, number, named=named)              # noqa: E731
     if isinstance(layer, Recurrent):

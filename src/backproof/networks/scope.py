@@ -23,7 +23,7 @@ class Parameter:
     Fields  name; axes; kind "weight", "recurrent", "table" (all three decay), "bias" or "scale"
             layer    the layer it belongs to
             initial  the distribution it starts from, as data
-            l2, l1   the strength of its penalties
+            l2, l1   the strength of its penalties; None until the network's is known
             frozen   training leaves it as it is
     """
 
@@ -32,8 +32,8 @@ class Parameter:
     kind: str
     layer: str
     initial: tuple
-    l2: float = 0.0
-    l1: float = 0.0
+    l2: float | None = 0.0
+    l1: float | None = 0.0
     frozen: bool = False
 
     @property
@@ -69,9 +69,6 @@ class Assembly:
     links: object = None                # the variable ξ[t], or None
     counts: object = None               # the variable counts[t,n]: how much the loss of each step counts; None: all alike
     initial: object = None
-    l2: float = 0.0
-    l1: float = 0.0
-    decay_biases: bool = False
     system: System = field(default_factory=System)
     parameters: dict = field(default_factory=dict)
     noises: list = field(default_factory=list)
@@ -163,11 +160,7 @@ class Scope:
         activation = getattr(layer, "activation", "linear")
         given = initial_values.distribution([layer.initial, assembly.initial], kind, [i.extent for i in axes] or [1],
                                             activation, initial)
-        decays = kind in ("weight", "recurrent", "table") or kind == "bias" and assembly.decay_biases
-        l2, l1 = (own if own is not None else common
-                  for own, common in ((layer.l2, assembly.l2), (layer.l1, assembly.l1)))
-        decays = decays and not layer_frozen(layer)
-        assembly.parameters[name] = Parameter(name, axes, kind, self.owner, given, l2 * decays, l1 * decays, layer_frozen(layer))
+        assembly.parameters[name] = Parameter(name, axes, kind, self.owner, given, layer.l2, layer.l1, layer_frozen(layer))
         self.journal.append(("parameter", variable, symbol, kind, initial))
         return variable
 

@@ -4,12 +4,14 @@ Reads   the layers in canonical form, the loss, the penalties, and how the syste
 Gives   the layers' equations, then E (one sample), penalty, L (their weighted mean) and J, the objective.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from ..calculus import ONE, SAMPLE, TIME, Index, Variable, abs, add, as_node, identity, mean, number, one_hot, square, total
 from ..derive import stable
 from ..errors import OptionError, ShapeError, SpecError
 from .activations import SIMPLEX
+from .described import built_in
 from .layers import Layer, mean_over_steps
 from .losses import PAIR
 from .scope import Assembly, Scope, stored
@@ -21,6 +23,7 @@ RESERVED = ("E", "J", "L", "adj", "adj2", "begins", "counts", "grad", "hess", "i
             "steps", "v", "w", "x", "xi", "y")
 
 
+DECAYING = ("weight", "recurrent", "table")        # kinds of parameters; biases where they are asked to
 PENALTY_SCALE = Variable("penalty_scale", (), "scalar")
 
 
@@ -64,9 +67,28 @@ def checked_layers(layers):
     return found
 
 
-def describe(layers, inputs, loss, *, initial=None, l2=0.0, l1=0.0, decay_biases=False, training=False, weighted=False,
-             masked=False, target=None, given_state=False, truncated=False, counted=False, scaled_penalty=False):
-    """The system of a network; ``layers`` as ``checked_layers`` gives them."""
+def describe(layers, inputs, loss, *, initial=None, l2=0.0, l1=0.0, decay_biases=False, weighted=False, scaled_penalty=False,
+             unit=1.0, **how):
+    """The system of a network; ``layers`` as ``checked_layers`` gives them, ``unit`` that of the penalties.
+
+    What comes before the penalties is written once for all networks of built-in layers that are alike; each has a copy.
+    """
+    write = _written if all(built_in(layer) for layer, *_ in layers) else _written.__wrapped__
+    written = write(tuple(layers), inputs, loss, initial, tuple(sorted(how.items())))
+    system = written.system.copy()
+    parameters = tuple(_penalised(parameter, l2, l1, decay_biases, unit) for parameter in written.parameters)
+    _objective(system, parameters, weighted, scaled_penalty)
+    return replace(written, system=system, parameters=parameters)
+
+
+@lru_cache(maxsize=128)
+def _written(layers, inputs, loss, initial, how):
+    return _write(layers, inputs, loss, initial, **dict(how))
+
+
+def _write(layers, inputs, loss, initial, *, training=False, masked=False, target=None, given_state=False, truncated=False,
+           counted=False):
+    """The equations of the layers and of E; parameters have the strengths that their layers say, or None."""
     first = layers[0][0]
     sequence = any(layer.steps for layer, *_ in layers)
     if masked and not sequence:
@@ -74,8 +96,8 @@ def describe(layers, inputs, loss, *, initial=None, l2=0.0, l1=0.0, decay_biases
     if (given_state or truncated) and not any(layer.steps == "reads" and not layer.reads_ids for layer, *_ in layers):
         raise OptionError("this network has no recurrent state to carry", fix="leave given_state and truncated out")
     free = ([TIME] if sequence else []) + [SAMPLE] + ([PAIR] if loss.pairs else [])
-    assembly = Assembly(training=training, given_state=given_state, initial=initial, l2=l2, l1=l1,
-                        decay_biases=decay_biases, mask=Variable("mask", (TIME, SAMPLE), "mask") if masked else None,
+    assembly = Assembly(training=training, given_state=given_state, initial=initial,
+                        mask=Variable("mask", (TIME, SAMPLE), "mask") if masked else None,
                         links=Variable("xi", (TIME,), "scalar") if truncated else None,
                         counts=Variable("counts", (TIME, SAMPLE), "weight") if counted else None)
     x = _input(first, free, inputs, sequence)
@@ -98,11 +120,17 @@ def describe(layers, inputs, loss, *, initial=None, l2=0.0, l1=0.0, decay_biases
     system = assembly.system
     system.aliases["prediction"] = node.name
     _loss(system, assembly, loss, node, outputs, target)
-    _objective(system, assembly.parameters.values(), weighted, scaled_penalty)
-    for name in [q.name for q in system if q.role == "joined" and q.name not in system.needed_for(["prediction", "J"])]:
+    for name in [q.name for q in system if q.role == "joined" and q.name not in system.needed_for(["prediction", "E"])]:
         del system.equations[name]                             # two halves that only their ends were taken of
     return Described(system.check(), tuple(assembly.parameters.values()), tuple(assembly.noises),
                      tuple(assembly.states), outputs, tuple(shapes), x)
+
+
+def _penalised(parameter, l2, l1, decay_biases, unit):
+    """The parameter with the strengths of its penalties: its layer's, or else the network's, where its kind decays."""
+    decays = not parameter.frozen and (parameter.kind in DECAYING or parameter.kind == "bias" and decay_biases)
+    l2, l1 = (network if own is None else own for own, network in ((parameter.l2, l2), (parameter.l1, l1)))
+    return replace(parameter, l2=l2 * decays / unit, l1=l1 * decays / unit)
 
 
 def _input(first, free, inputs, sequence):

@@ -52,7 +52,7 @@ def steps_of(fed):
 
 def run_of(model, program, fed, budget=BUDGET, cut=False, multiple=1, parameters=None, **scalars):
     """One Run of a program on all samples, in segments where the budget asks for it; what it gives has no steps."""
-    parameters = model.parameters if parameters is None else parameters
+    parameters = model._arrays if parameters is None else parameters
     try:
         length = length_of(model, program, fed, fed.n, budget, Links({}, length=multiple, cut=cut))
     except ProgramError:                                   # no chain over time: the whole runs, in what memory there is
@@ -117,7 +117,7 @@ def lag_of(model, how, length, budget=BUDGET, training=False):
     names = model.network.states
     return lag.Lag(model.program("L", "J", gradients=True, **how), model.program("L", "J", gradients=True, given_state=True, **how),
                    model.program(*names, training=training), names, length, model.engine, model.dtype, budget,
-                   model.threads)
+                   model.threads, model.network.penalty_unit)
 
 
 def update_program(model, optimizer, clip_norm, clip_value, decay_biases):

@@ -25,9 +25,11 @@ class Lag:
     Parameters  begin, window, states  programs: gradients from the beginning, gradients of windows, the states of every step
                 names   the recurrent states
                 budget  bytes that the windows at work at once may take
+                unit    the network's penalty_unit
     """
 
-    def __init__(self, begin, window, states, names, length, engine, dtype, budget, threads=None):
+    def __init__(self, begin, window, states, names, length, engine, dtype, budget, threads=None, unit=1.0):
+        self.unit = unit
         self.begin, self.window, self.states, self.names = begin, window, states, names
         self.length, self.engine, self.dtype, self.budget, self.threads = length, engine, np.dtype(dtype), budget, threads
 
@@ -89,7 +91,7 @@ class Lag:
     def add(self, program, parameters, arrays, samples, n, penalty):
         """Add a run's share: the program takes the mean over its own samples, the minibatch has ``n``; the penalty counts once."""
         arrays["w"] = arrays["w"] * (samples / n)
-        run = self.run(program, {**parameters, **stored(program, arrays), "penalty_scale": penalty})
+        run = self.run(program, {**parameters, **stored(program, arrays), "penalty_scale": penalty * self.unit})
         outputs, gradients = run.outputs(), run.gradients()
         self.total = gradients if self.total is None else {name: self.total[name] + g for name, g in gradients.items()}
         self.loss += float(outputs["L"])

@@ -20,7 +20,7 @@ from .history import History
 from .schedules import schedule
 from .stopping import Patience
 
-__all__ = ["Interrupted", "Options", "Progress", "train", "check_number", "new_progress", "heard"]
+__all__ = ["Cancelled", "Interrupted", "Options", "Progress", "train", "check_number", "new_progress", "heard"]
 
 
 @dataclass
@@ -81,6 +81,11 @@ class Progress:
     within: Steps = field(default_factory=Steps)
     seconds: float = 0.0
     best: dict | None = None
+    cancelled = False               # no field: it is nothing to write down
+
+    def cancel(self):
+        """From another thread: no further step is begun."""
+        self.cancelled = self.within.cancelled = True
 
     steps = property(lambda self: self.step + self.within.done, doc="The steps done so far.")
 
@@ -90,6 +95,10 @@ def new_progress(start, rows, options):
     epoch, step = start
     per_epoch = max(1, math.ceil(rows / options.batch_size))
     return Progress(epoch, step, epoch + options.epochs, step + per_epoch * options.epochs)
+
+
+class Cancelled(Exception):
+    """A run that was asked to end, after a complete step."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -118,6 +127,7 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
                 updates    how many updates a step takes, where it is a minibatch in segments (each gets its own scalars)
                 progress   of an interrupted run, with the session's parameters and state as they were then
     Raises      NonFiniteError in the step where a loss, gradient or new parameter is not finite; it is not applied.
+                Cancelled between two steps, once ``progress.cancel()`` was called
     """
     history = History() if history is None else history
     rows = np.arange(n) if rows is None else rows
@@ -128,6 +138,7 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
     rate = schedule("constant" if plateau else options.schedule, options.warm_up)
     if stopping is None:
         stopping = Patience("validation_loss" if validate is not None else "loss", options.patience, options.improvement, plateau)
+    draw = getattr(session, "order", order)                        # an engine may draw the same order itself
     cut = Cut(session.program, data) if options.bucketing and "mask" in data else None
     look = (lambda: None) if checkpoints is None else (lambda: checkpoints.look(progress, session, history, stopping))
     while progress.epoch < progress.end:
@@ -135,7 +146,7 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
         if hasattr(rows, "shuffled"):                             # too many for the memory: they give parts of the order
             chosen = rows.shuffled(seed, epoch) if options.shuffle else rows
         else:
-            chosen = rows[order(seed, epoch, len(rows))] if options.shuffle else rows
+            chosen = rows[draw(seed, epoch, len(rows))] if options.shuffle else rows
         if cut is not None:
             chosen = bucketed(chosen, cut.lengths, options.batch_size, seed, epoch)
         more = more_scalars(chosen) if more_scalars else {}
@@ -153,6 +164,8 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
         every = checkpoints.every if checkpoints else per_epoch
         while progress.within.done < per_epoch:
             look()
+            if progress.cancelled:
+                raise Cancelled
             first, last = progress.within.done, min(per_epoch, (progress.within.done // every + 1) * every)
             _steps(session, data, chosen, scalars(first, last), options.batch_size, seed, progress, (first, last), cut)
             if progress.within.failure is not None:
@@ -183,11 +196,11 @@ def train(session, data, n, optimizer, options, *, seed, history=None, validate=
 
 def _scalars(optimizer, learning_rate, rate, steps, updates):
     """{name: the scalars of each step}, one row of them where a step takes several updates."""
-    def at(k, s):
-        return {"eta": learning_rate * rate(k), **optimizer.at(k * (updates or 1) + s + 1)}
-    found = [[at(k, s) for s in range(updates or 1)] for k in steps]
-    arrays = {name: np.array([[one[name] for one in row] for row in found]) for name in found[0][0]}
-    return arrays if updates else {name: rows[:, 0] for name, rows in arrays.items()}
+    several = updates or 1
+    found = {"eta": [learning_rate * rate(k) for k in steps for _ in range(several)]}
+    of_step = [optimizer.at(k * several + s + 1) for k in steps for s in range(several)] if optimizer.scalars is not None else []
+    found.update({name: [one[name] for one in of_step] for name in (of_step[0] if of_step else ())})
+    return {name: np.array(values).reshape(len(steps), several) if updates else np.array(values) for name, values in found.items()}
 
 
 def _steps(session, data, chosen, scalars, batch_size, seed, progress, steps, cut=None):
@@ -199,6 +212,8 @@ def _steps(session, data, chosen, scalars, batch_size, seed, progress, steps, cu
             for k, start in enumerate(range(0, len(rows), batch_size)):
                 batch = rows[start:start + batch_size]
                 numbers = cut.scalars(batch, {name: values[k:k + 1] for name, values in scalars.items()})
+                if done.cancelled:
+                    return
                 session.steps(cut.arrays(batch), np.arange(len(batch)), batch_size, numbers, progress.epoch, seed, done, batch)
                 if done.failure is not None:
                     return
@@ -206,6 +221,8 @@ def _steps(session, data, chosen, scalars, batch_size, seed, progress, steps, cu
             batches = max(1, getattr(data["x"], "at_once", 1) // batch_size)
             for k, start in enumerate(range(0, len(rows), batches * batch_size)):
                 part = rows[start:start + batches * batch_size]
+                if done.cancelled:
+                    return
                 session.steps({name: array[part] for name, array in data.items()}, np.arange(len(part)), batch_size,
                               {name: values[k * batches:(k + 1) * batches] for name, values in scalars.items()},
                               progress.epoch, seed, done, part)

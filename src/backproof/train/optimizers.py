@@ -8,7 +8,7 @@ the network's objective as ``l2``; the name says which.
 """
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, partial
 from inspect import signature
 
 from ..calculus import (ONE, System, Variable, abs, add, as_node, identity, largest, maximum, minimum, number, reciprocal, sqrt,
@@ -51,18 +51,28 @@ class Optimizer:
             _check(self.name, option, value)
         return Optimizer(self.name, self.rule, self.slots, merged, self.scalars, self.decoupled)
 
+    @property
+    def key(self):
+        """What its update equations depend on."""
+        return self.rule, self.slots, tuple(sorted(self.options.items())), self.scalars, self.decoupled
+
+    @property
+    def built_in(self):
+        """Is its rule one of the package's? A user's is Python that may do otherwise tomorrow."""
+        home = __name__.partition(".")[0]
+        return all(f is None or getattr(f, "__module__", "").partition(".")[0] == home for f in (self.rule, self.scalars))
+
     def at(self, step):
         """The scalars of a step (counted from 1) besides the learning rate."""
         if self.scalars is None:
             return {}
-        accepted = _arguments(self.scalars)
-        return self.scalars(step, **{k: v for k, v in self.options.items() if k in accepted})
+        return self._scalars_of(step)
 
-
-@lru_cache(maxsize=256)
-def _arguments(function):
-    """The names of a function's arguments; looked up once, for a step takes no longer than the looking."""
-    return frozenset(signature(function).parameters)
+    @cached_property
+    def _scalars_of(self):
+        """The scalars with the options that they ask for; looked up once, for a step takes no longer than the looking."""
+        accepted = signature(self.scalars).parameters
+        return partial(self.scalars, **{k: v for k, v in self.options.items() if k in accepted})
 
 
 _INTERVALS = {

@@ -136,6 +136,8 @@ class Minibatches:
         done = Steps() if done is None else done
         originals = rows if originals is None else originals
         for k, start in enumerate(range(0, len(rows), batch_size)):
+            if done.cancelled:
+                break
             chosen, behind = rows[start:start + batch_size], start + batch_size
             now = {name: values[k] for name, values in scalars.items()}
             run, loss, objective = self.minibatch(data, chosen, now, originals[start:behind], epoch, seed)

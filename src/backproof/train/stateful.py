@@ -41,6 +41,8 @@ class Session:
         done = Steps() if done is None else done
         originals = rows if originals is None else originals
         for k, start in enumerate(range(0, len(rows), batch_size)):
+            if done.cancelled:
+                break
             now = {name: values[k] for name, values in scalars.items()}
             behind = start + batch_size
             if not self.sequences(data, rows[start:behind], now, originals[start:behind], epoch, seed, done):
