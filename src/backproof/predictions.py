@@ -12,7 +12,7 @@ import sys
 from .errors import ModelFileError, OptionError
 from .outputs import answers, check_predictions, csv_bytes, parts_file, write_parts
 
-__all__ = ["TABLE", "check_saved", "load_table_model", "one_thread", "predict_table", "read_for", "tables_for"]
+__all__ = ["TABLE", "at_most", "check_saved", "load_table_model", "one_thread", "predict_table", "read_for", "tables_for"]
 
 FORMULAS = tuple("=+-@\t\r")        # what a spreadsheet takes for the start of a formula
 TABLE = "table"                     # the key of the model file under which the preprocessing travels
@@ -24,6 +24,19 @@ def one_thread():
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1, user_api="blas"):
+        yield
+
+
+@contextlib.contextmanager
+def at_most(threads):
+    """The engine takes no more threads than that; None: as many as are worth it. No number of them changes a bit."""
+    from threadpoolctl import threadpool_limits
+
+    from .engines import choose
+    from .engines.threads import checked
+
+    choose()                                                  # what is not loaded cannot be limited
+    with threadpool_limits(limits=checked(threads)):
         yield
 
 
