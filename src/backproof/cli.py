@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from .commands.options import Compression, Data, Debug, Delimiter, Encoding, Force, Quiet, Threads, chosen, reading_of
+from .commands.options import (MISSING, Compression, Data, Debug, Delimiter, Encoding, Force, Missing, Quiet, Threads, chosen,
+                               reading_of)
 from .commands.talk import CLOSED, INTERNAL, INTERRUPTED, USAGE, Talk, answering, exit_code, plain, terminate
 from .commands.train import keys, train
 from .errors import OptionError
@@ -50,7 +51,7 @@ def predict(
                                                   "formulas: those that begin with = + - @, a tab or a return")] = False,
     force: Force = False,
     delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",
-    threads: Threads = None, quiet: Quiet = False, debug: Debug = False,
+    missing: Missing = MISSING, threads: Threads = None, quiet: Quiet = False, debug: Debug = False,
 ):
     """Predict for the rows of a table with the columns of training, in any order; others are ignored.
 
@@ -69,7 +70,7 @@ def predict(
                 return talk.say(f"{count:,} sentence{'' if count == 1 else 's'} tagged" + ("" if out == "-" else f" in {plain(out)}"))
             of = predict_sequences if holds_sequences(model) else predict_table
             rows = of(model, data, out=out, probabilities=probabilities, force=force, for_spreadsheet=for_spreadsheet,
-                      reading=reading_of(delimiter, encoding, compression), say=lambda text: talk.say(f"note: {text}"))
+                      reading=reading_of(delimiter, encoding, compression, missing), say=lambda text: talk.say(f"note: {text}"))
         if out != "-":
             talk.say(f"{rows:,} predictions in {plain(out)}")
 
@@ -79,7 +80,7 @@ def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="model.safetensors of a training run")],
     data: Data,
     delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",
-    threads: Threads = None, quiet: Quiet = False,
+    missing: Missing = MISSING, threads: Threads = None, quiet: Quiet = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the measures as JSON")] = False,
     debug: Debug = False,
 ):
@@ -95,7 +96,8 @@ def evaluate(
                 found, text = word_models.evaluate_words(model, data), word_models.evaluation_text
             else:
                 of, text = evaluate_sequences if holds_sequences(model) else runs.evaluate, runs.evaluation_text
-                found = of(model, data, reading=reading_of(delimiter, encoding, compression), say=lambda text: talk.say(f"note: {text}"))
+                found = of(model, data, reading=reading_of(delimiter, encoding, compression, missing),
+                           say=lambda text: talk.say(f"note: {text}"))
         print(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(map(plain, text(found).split("\n"))))
 
 
@@ -110,7 +112,7 @@ def trace(
     language: Annotated[str, typer.Option(help="en or zh")] = "en",
     force: Force = False,
     delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",
-    quiet: Quiet = False, debug: Debug = False,
+    missing: Missing = MISSING, quiet: Quiet = False, debug: Debug = False,
 ):
     """Write the page that shows every number of a run: the network, its equations with the numbers put in, the error signal."""
     talk = Talk(quiet)
@@ -130,7 +132,7 @@ def trace(
             made = trace_sentence(model, sentence, tags=tags, out=out, language=language, force=force)
             return talk.say(f"{len(made.tokens)} words traced in {plain(out)}")
         of = trace_sequences if holds_sequences(model) else trace_table
-        made = of(model, data, rows=row, out=out, language=language, force=force, reading=reading_of(delimiter, encoding, compression),
+        made = of(model, data, rows=row, out=out, language=language, force=force, reading=reading_of(delimiter, encoding, compression, missing),
                   say=lambda text: talk.say(f"note: {text}"))
         talk.say(f"{made.n} {'sequences' if of is trace_sequences else 'rows'} traced in {plain(out)}")
 
@@ -144,7 +146,7 @@ def report(
     language: Annotated[str, typer.Option(help="en or zh")] = "en",
     force: Force = False,
     delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",
-    quiet: Quiet = False, debug: Debug = False,
+    missing: Missing = MISSING, quiet: Quiet = False, debug: Debug = False,
 ):
     """Judge a saved model on a table: the error signal layer by layer, causes and mends, errors, the derivation."""
     talk = Talk(quiet)
@@ -154,7 +156,7 @@ def report(
 
         chosen("language", language, ("en", "zh"))
         of = report_sequences if holds_sequences(model) else report_table
-        made = of(model, data, out=out, language=language, force=force, reading=reading_of(delimiter, encoding, compression),
+        made = of(model, data, out=out, language=language, force=force, reading=reading_of(delimiter, encoding, compression, missing),
                   say=lambda text: talk.say(f"note: {text}"), horizon=horizon)
         print(made.to_text(language))
         talk.say(f"written to {plain(out)}")
@@ -250,14 +252,14 @@ def _write(path, text, force):
 def describe(
     data: Annotated[str, typer.Argument(metavar="FILE", help="a CSV or Parquet file, a built-in data set, or a model file")],
     delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",
-    as_json: Annotated[bool, typer.Option("--json", help="print it as JSON")] = False,
+    missing: Missing = MISSING, as_json: Annotated[bool, typer.Option("--json", help="print it as JSON")] = False,
     debug: Debug = False,
 ):
     """Say what a table or a model file holds."""
     with answering(debug):
         from .runs import describe
 
-        text, about = describe(data, reading=reading_of(delimiter, encoding, compression))
+        text, about = describe(data, reading=reading_of(delimiter, encoding, compression, missing))
         print(json.dumps(about, ensure_ascii=False) if as_json else "\n".join(plain(line) for line in text.split("\n")))
 
 

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 
 from .errors import DataError, FileProblem, OptionError
-from .sources import BOOSTED_ROWS, CATEGORIES, PARTS
+from .sources import BOOSTED_ROWS, CATEGORIES, PARTS, TAILS
 
 __all__ = ["DiskSource", "STREAM_BYTES", "TableOnDisk", "streamed"]
 
@@ -82,7 +82,7 @@ class DiskSource:
                                      **table.reading)
             table.same.check("while its rows were read")
             self.prepare = self.store.learn(found.kinds, target, _coder(self.store, table.coder), source=str(table.path),
-                                            declared=table.declared)
+                                            declared=table.declared, tails=TAILS)
             for note in self.prepare.notes:
                 say(note)
             self._parts = {name: part for name, part in self.store.parts.items() if len(part)}
@@ -167,12 +167,22 @@ def sweep(cache):
     """Take away the rows that a killed run left in a folder; those of a living process stay."""
     for name in os.listdir(cache) if cache is not None and os.path.isdir(cache) else ():
         owner = name.removeprefix(PREFIX).partition("-")[0]
-        if name.startswith(PREFIX) and owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
+        if name.startswith(PREFIX) and owner.isdigit() and not _lives(int(owner)):
             shutil.rmtree(os.path.join(cache, name), ignore_errors=True)
 
 
+def _lives(process):
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True                                        # another user's
+    return True
+
+
 def _decided(found, target, task):
-    """(task, TargetCoder of all rows or None, class numbers of the rows or None), as rows in memory would be decided about."""
+    """(task, TargetCoder of all rows or None, classes of the rows or None), as rows in memory would be decided about."""
     import numpy as np
 
     from .data.messages import shown
@@ -189,7 +199,7 @@ def _decided(found, target, task):
     if task == "classification":
         coder = TargetCoder.of_classes(found.labels, found.rows)
         if found.codes is not None:
-            labels = np.array([coder.classes.index(label) for label in found.labels], np.int32)[found.codes]
+            labels = coder.inverse(np.array([coder.classes.index(label) for label in found.labels], np.int32)[found.codes])
     elif found.kinds[target] == "category":
         raise DataError(f"the target is text ({shown(found.labels[0])}); regression needs numbers",
                         fix="task='classification', or another target")

@@ -12,13 +12,14 @@ from .predictions import one_thread
 __all__ = ["cross_validate"]
 
 
-def cross_validate(rows, folds, fitted, *, validation=0.0, seed=0, say=None):
+def cross_validate(rows, folds, fitted, *, validation=0.0, seed=0, threads=None, say=None):
     """{"folds", "network": {"folds": [measures of the test rows], "mean", "spread"}, "baseline": ..., "boosting": ...}.
 
     In each fold the preprocessing, the weights and the stopping learn from the other folds alone.
 
     Parameters  rows    a TableInMemory or TableOnDisk; both have the same folds
                 fitted  function(source) -> the model that was trained on it
+                threads  that gradient boosting takes at most
                 validation  share of the other folds' rows that decide when to stop
     """
     import numpy as np
@@ -34,7 +35,7 @@ def cross_validate(rows, folds, fitted, *, validation=0.0, seed=0, say=None):
                 results["network"].append(measure_blocks(model, prepare, source.blocks("test")))
             beside = baseline(prepare, (y for _, y in source.blocks("training")))[1]
             results["baseline"].append(beside(y for _, y in source.blocks("test")))
-            results["boosting"].append(boosting(source, prepare, seed)["test"])
+            results["boosting"].append(boosting(source, prepare, seed, threads)["test"])
         finally:
             source.close()
         if say is not None:

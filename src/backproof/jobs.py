@@ -134,7 +134,7 @@ def train_table(data, target=None, settings=None, *, out=None, force=False, read
     try:
         rows = _rows(data, target, settings, stream, cache or out, reading or {}, say)
         folds = cross_validate(rows, cv, lambda source: _fold(source, settings, time_limit), validation=settings.validation,
-                               seed=settings.seed, say=say) if cv else None
+                               seed=settings.seed, threads=settings.threads, say=say) if cv else None
         source = rows.source(Division(settings.validation, settings.test, settings.seed), say)
         prepare, target = source.prepare, rows.target
         model, batch_size = _build(prepare, source.rows["training"], settings)
@@ -148,7 +148,11 @@ def train_table(data, target=None, settings=None, *, out=None, force=False, read
         interrupted = _fit(model, source, settings, batch_size, progress, checkpoints)
         summary = _summary(data, target, settings, batch_size, model, source, check, interrupted)
         if peers and not interrupted:
-            summary["boosting"] = boosting(source, prepare, settings.seed)
+            say("measuring gradient boosting on the same rows; Ctrl-C leaves it out")
+            try:
+                summary["boosting"] = boosting(source, prepare, settings.seed, settings.threads)
+            except KeyboardInterrupt:
+                say("gradient boosting was left out")
         model.extra[TABLE] = json.dumps(prepare.state(), allow_nan=False)
         if folds is not None:
             summary["cross_validation"] = folds

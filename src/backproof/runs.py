@@ -13,13 +13,19 @@ from .measures import Tally, finite
 from .predictions import load_table_model, one_thread, tables_for
 from .sequence_jobs import SequenceSettings
 
-__all__ = ["describe", "evaluate", "evaluation_text", "resumable"]
+__all__ = ["continues", "describe", "evaluate", "evaluation_text", "resumable"]
+
+def continues(out):
+    """Is there an interrupted run in a folder?"""
+    from .train.checkpoints import Checkpoints
+
+    return os.path.exists(os.path.join(out, MEMORY)) and bool(Checkpoints(out).steps())
+
 
 def resumable(out):
     """What a run's folder says was asked for. Raises OptionError or FileProblem where there is nothing to go on with."""
     from .data.files import read_regular
     from .data.messages import shown
-    from .train.checkpoints import Checkpoints
 
     where = shown(str(out), 200)
     path = os.path.join(out, MEMORY)
@@ -32,7 +38,7 @@ def resumable(out):
         found["data"], found["target"], found["reading"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise OptionError(f"the memory of the run cannot be read: {error}", where=where, fix="start the run again with --force") from None
-    if not Checkpoints(out).steps():
+    if not continues(out):
         raise OptionError("there is nothing to go on with: the run is complete, or was stopped before its first checkpoint",
                           where=where, fix="start it again with --force")
     return found

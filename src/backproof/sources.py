@@ -12,6 +12,7 @@ __all__ = ["BOOSTED_ROWS", "CATEGORIES", "PARTS", "ArraySource", "TableInMemory"
 BOOSTED_ROWS = 100_000                  # that gradient boosting is given at most
 CATEGORIES = 255                        # that HistGradientBoosting can tell apart
 PARTS = ("training", "validation", "test")
+TAILS = "asinh"                         # of number columns; docs/defaults.md says why
 
 
 class ArraySource:
@@ -99,7 +100,7 @@ class TableInMemory:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DataWarning)             # said once, where the training rows are prepared
             coder = TargetCoder.fit(table[target], task=self.task, where=lambda row: table.place(row, target))
-            self._labels = coder.transform(table[target]) if self.task == "classification" else None
+            self._labels = coder.inverse(coder.transform(table[target])) if self.task == "classification" else None
 
     def parts(self, division):
         """{part: row numbers}, of the parts that have some."""
@@ -111,7 +112,7 @@ class TableInMemory:
 
         parts = self.parts(division)
         tables = {name: self.table.select(rows) for name, rows in parts.items()}
-        prepare = TablePreprocessor.fit(tables["training"], self.target, task=self.task, declared=self.declared)
+        prepare = TablePreprocessor.fit(tables["training"], self.target, task=self.task, declared=self.declared, tails=TAILS)
         for note in prepare.notes:
             say(note)
         arrays = {name: (prepare.transform(part, notice=lambda text, name=name: say(f"{name} rows: {text}")),

@@ -12,9 +12,10 @@ import typer
 
 from ..errors import OptionError
 
-__all__ = ["Compression", "Data", "Debug", "Delimiter", "Encoding", "Force", "Option", "Quiet", "Threads", "Types", "Verbose",
-           "chosen", "options_of", "reading_of"]
+__all__ = ["Compression", "Data", "Debug", "Delimiter", "Encoding", "Force", "MISSING", "Missing", "Option", "Quiet", "Threads",
+           "Types", "Verbose", "chosen", "options_of", "reading_of"]
 
+MISSING = ",NA,?"
 DATA = "a CSV or Parquet file, or the name of a built-in data set: digits, iris, breast_cancer, wine, diabetes (./digits is a file)"
 
 Data = Annotated[str, typer.Argument(metavar="DATA", help=DATA)]
@@ -27,13 +28,16 @@ Threads = Annotated[int, typer.Option(help="of the engine; no number of them cha
 Delimiter = Annotated[str, typer.Option(help="between the fields of a CSV file; 'tab' for a tab")]
 Encoding = Annotated[str, typer.Option(help="of a CSV file")]
 Compression = Annotated[str, typer.Option(help="of a CSV file: none or gzip")]
+Missing = Annotated[str, typer.Option(help="what stands for a missing value, with commas between: ',NA,?' is the empty cell, NA "
+                                      "and ?; in the target only the empty cell is missing")]
 Types = Annotated[str, typer.Option(help="kinds of columns that are not to be found out: 'zip=category,day=date,x=number'")]
 
 
-def reading_of(delimiter, encoding, compression, types=None):
+def reading_of(delimiter, encoding, compression, missing=MISSING, types=None):
     """Options of `read_table`."""
     return {"delimiter": "\t" if delimiter in ("tab", r"\t") else delimiter, "encoding": encoding,
-            "compression": None if compression in ("", "none") else compression, **({"types": _kinds(types)} if types else {})}
+            "compression": None if compression in ("", "none") else compression,
+            "missing": [marker.strip() for marker in missing.split(",")], **({"types": _kinds(types)} if types else {})}
 
 
 def _kinds(text):

@@ -24,7 +24,7 @@ NUMBERS = {**dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG),
 CODES = [(ModelFileError, DATA), (DataError, DATA), (DtypeError, DATA), (FileProblem, NO_INPUT),
          ((OptionError, SpecError, ExpressionError, ShapeError, RangeError), USAGE)]
 OPTIONS = "delimiter|encoding|compression|task|epochs|batch_size|learning_rate|patience|validation|test|seed|layers|optimizer|l2" \
-          "|vectors|window|channels|scheme|dev|threads|types|stream|cache"
+          "|vectors|window|channels|scheme|dev|threads|types|missing|stream|cache"
 
 
 def exit_code(error):
@@ -116,7 +116,7 @@ def answering(debug, talk=None):
             import traceback
             traceback.print_exc()
         if isinstance(error, KeyboardInterrupt):
-            print("interrupted: nothing was saved", file=sys.stderr)
+            print(f"interrupted: {plain(str(error)) or 'nothing was saved'}", file=sys.stderr)
             raise typer.Exit(ended()) from None
         print(f"error: {explain(error)}", file=sys.stderr)
         if not isinstance(error, BackproofError) and not debug:

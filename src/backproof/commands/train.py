@@ -8,15 +8,16 @@ from typing import Annotated
 import typer
 
 from ..errors import OptionError
-from .options import (DATA, Compression, Debug, Delimiter, Encoding, Force, Quiet, Threads, Types, Verbose, chosen, options_of,
-                      reading_of)
+from .options import (DATA, MISSING, Compression, Debug, Delimiter, Encoding, Force, Missing, Quiet, Threads, Types, Verbose,
+                      chosen, options_of, reading_of)
 from .talk import Talk, answering, ended, plain
 
 __all__ = ["keys", "train"]
 
 COMMAND_LINE_ALONE = {"config", "resume", "force", "quiet", "verbose", "as_json", "debug"}      # no keys of a run file
 OF_A_SITTING = {"resume", "threads", "time_limit", "peers", "cache", "quiet", "verbose", "as_json", "debug"}    # may be others then
-OF_TABLES = {"resume", "cv", "time_limit", "target", "delimiter", "encoding", "compression", "types", "peers", "stream", "cache"}
+OF_TABLES = {"resume", "cv", "time_limit", "target", "delimiter", "encoding", "compression", "missing", "types", "peers", "stream",
+             "cache"}
 OF_WORDS = {"vectors", "freeze_vectors", "dev", "window", "channels", "scheme"}
 OF_SEQUENCES = {"time", "lags", "season"}
 LAYERS = "64 relu | 32 relu"
@@ -78,7 +79,8 @@ def train(
     stream: Annotated[bool, typer.Option("--stream/--no-stream", help="read the file in parts and keep its typed rows on the "
                                          "disk; by default files above 256 MB are")] = None,
     cache: Annotated[str, typer.Option(help="where a streamed file's rows go while it trains; by default inside --out")] = None,
-    delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none", types: Types = None,
+    delimiter: Delimiter = ",", encoding: Encoding = "utf-8", compression: Compression = "none",
+    missing: Missing = MISSING, types: Types = None,
     quiet: Quiet = False, verbose: Verbose = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON instead of the table")] = False,
     debug: Debug = False,
@@ -144,20 +146,26 @@ def _rows(talk, options, given):
         raise OptionError("--cv folds the rows of a table, not sequences", fix="several --seed, each with another split")
     else:
         _refuse(given, {"stream", "cache"}, "belongs to tables", "leave it out: sequences are read into memory")
-    reading = reading_of(*(options[name] for name in ("delimiter", "encoding", "compression", "types")))
+    reading = reading_of(*(options[name] for name in ("delimiter", "encoding", "compression", "missing", "types")))
     return _trained(talk, data, options["target"], settings, reading, options)
 
 
 def _trained(talk, data, target, settings, reading, options):
     from ..jobs import train_table
+    from ..runs import continues
     from ..sequence_jobs import SequenceSettings, train_sequences
 
     train, more = train_table, {name: options[name] for name in ("peers", "stream", "cache", "cv")}
     if isinstance(settings, SequenceSettings):
         train, more = train_sequences, {}
     with talk.progress(settings.epochs) as progress:
-        return train(data, target, settings, out=options["out"], force=options["force"], reading=reading, say=talk.say,
-                     progress=progress, resume=options["resume"] is not None, time_limit=options["time_limit"], **more)
+        try:
+            return train(data, target, settings, out=options["out"], force=options["force"], reading=reading, say=talk.say,
+                         progress=progress, resume=options["resume"] is not None, time_limit=options["time_limit"], **more)
+        except KeyboardInterrupt:
+            if not continues(options["out"]):
+                raise
+            raise KeyboardInterrupt(f"go on with  backproof train --resume {shlex.quote(options['out'])}") from None
 
 
 def _words(talk, options, given):

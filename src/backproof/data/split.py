@@ -68,7 +68,7 @@ class Division:
     """How rows are divided into training, validation and test; with ``folds`` the test part is number ``fold`` of so many.
 
     >>> [part.tolist() for part in Division(folds=3, fold=1, seed=1).rows(6)]
-    [[0, 3, 4, 5], [], [1, 2]]
+    [[1, 2, 3, 5], [], [0, 4]]
     """
 
     validation: float = 0.0
@@ -92,7 +92,7 @@ class Division:
     def _fold(self, n, labels):
         from sklearn.model_selection import KFold, StratifiedKFold
 
-        if self.folds > n or labels is not None and self.folds > np.bincount(labels).min():
+        if self.folds > n or labels is not None and self.folds > np.unique(labels, return_counts=True)[1].min():
             raise DataError(f"{self.folds} folds of {n} rows: some class or fold would be empty", fix="fewer folds")
         kind = KFold if labels is None else StratifiedKFold
         return list(kind(self.folds, shuffle=True, random_state=self.seed).split(np.zeros(n), labels))[self.fold]
@@ -131,10 +131,10 @@ def _cut(rows, size, name, labels, seed):
     try:
         stay, part = train_test_split(rows, test_size=size, random_state=seed, stratify=stratify)
     except ValueError:                                     # a class too small to be in both parts
-        _, counts = np.unique(stratify, return_counts=True)
-        label = shown(np.unique(stratify)[counts.argmin()].item())
+        classes, counts = np.unique(stratify, return_counts=True)
+        label = shown(classes.tolist()[counts.argmin()])
         raise DataError(f"{name} would have 0 of class {label}, which has {counts.min()} of {len(rows)} rows",
-                        fix="give more rows of it, a larger share, or no labels to keep the proportions of") from None
+                        fix="give more rows of it, a larger share, or leave it out; a class in nearly every row is an id") from None
     return stay, part
 
 
@@ -142,4 +142,4 @@ def _check_classes(labels, rows, name):
     absent = sorted(set(labels.tolist()) - set(labels[rows].tolist()))
     if absent:
         raise DataError(f"{name} would have 0 of class {shown(absent[0])}",
-                        fix="give more rows of it, a larger share, or no labels to keep the proportions of")
+                        fix="give more rows of it, a larger share, or leave it out; a class in nearly every row is an id")
