@@ -15,6 +15,8 @@ from .sequence_jobs import SequenceSettings
 
 __all__ = ["continues", "describe", "evaluate", "evaluation_text", "resumable"]
 
+INPUTS = 100                        # that a description lists
+
 def continues(out):
     """Is there an interrupted run in a folder?"""
     from .train.checkpoints import Checkpoints
@@ -113,6 +115,8 @@ def _describe_model(path):
         plain.update(task=prepare.task, target=prepare.target, classes=prepare.classes, columns=prepare.types, inputs=prepare.features)
         lines = [f"    {name}  {kind}" for name, kind in prepare.types.items()]
         text += f"\n\npredicts {prepare.target} ({prepare.task}) from {len(lines)} columns:\n" + "\n".join(lines)
+        text += f"\n\nwhich are {len(prepare.features)} inputs: {', '.join(prepare.features[:INPUTS])}"
+        text += "" if len(prepare.features) <= INPUTS else f" and {len(prepare.features) - INPUTS} more (--json lists all)"
     if "words" in model.extra:
         from .word_models import described
 
