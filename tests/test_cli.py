@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from backproof import cli, jobs, outputs
 from backproof.cli import main
+from backproof.train.checkpoints import Checkpoints
 
 QUICK = ["--epochs", "2", "--layers", "8 relu"]
 
@@ -48,6 +50,56 @@ def test_train_and_predict_on_a_file(run, tmp_path):
     assert out.splitlines()[0] == "prediction,probability_even,probability_odd" and len(out.splitlines()) == 61
     code, out, err = run("predict", tmp_path / "run/model.safetensors", tmp_path / "d.csv", "--out", tmp_path / "p.csv")
     assert (code, out) == (0, "") and "60 predictions in" in err
+
+
+def test_missing_markers_are_declared_on_the_command_line(run, tmp_path):
+    rows = "".join(f"{-999 if k % 5 == 0 else k % 7},{'NA' if k % 3 else 'FR'},{k % 2}\n" for k in range(60))
+    (tmp_path / "d.csv").write_text("a,land,y\n" + rows)
+    asked = "--missing=,-999"
+    code, _, err = run("train", tmp_path / "d.csv", "--target", "y", "--out", tmp_path / "run", asked, "--no-peers", *QUICK)
+    assert code == 0 and "column 'a': 12 of 60 missing (12 '-999')" in err and "'land'" not in err     # NA is a country here
+    model = tmp_path / "run/model.safetensors"
+    code, out, err = run("predict", model, tmp_path / "d.csv", asked, "--threads", 1)
+    assert (code, len(out.splitlines()), err) == (0, 61, "")
+    assert "missing" not in run("describe", tmp_path / "d.csv", "--missing", "?")[2]
+    assert run("evaluate", model, tmp_path / "d.csv", asked, "--threads", 0)[0] == 2
+
+
+def test_a_failed_prediction_prints_nothing_on_stdout(run, tmp_path):
+    run("train", "iris", "--out", tmp_path / "run", "--no-peers", *QUICK)
+    (tmp_path / "d.csv").write_text("a,b\n1,2\n")
+    code, out, err = run("predict", tmp_path / "run/model.safetensors", tmp_path / "d.csv")
+    assert (code, out) == (65, "") and "is missing" in err
+
+
+@pytest.mark.parametrize("header, row, message", [
+    ("a;b;y", "0,5;1;yes", "the header is one column, 'a;b;y', and contains ';'"),          # decimal commas, too
+    ("a,b,y", "1,2,user{}", "would have 0 of class 'user0', which has 1 of 40 rows"),
+    ("a,b,y", '"1,000",2,no', "'1,000' is a number in another notation.*count it as missing by --missing …, or declare 'a' a category"),
+])
+def test_errors_say_it_in_the_words_of_the_file_and_of_the_command(run, tmp_path, header, row, message):
+    (tmp_path / "d.csv").write_text("\n".join([header, *(row.format(k) for k in range(40))]) + "\n")
+    code, out, err = run("train", tmp_path / "d.csv", "--target", "y", "--out", tmp_path / "run")
+    assert (code, out) == (65, "") and re.search(message, err, re.DOTALL)
+
+
+def test_gradient_boosting_can_be_left_out_while_it_is_fitted(run, tmp_path, monkeypatch):
+    def slow(*anything):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(jobs, "boosting", slow)
+    code, out, err = run("train", "iris", "--out", tmp_path / "run", *QUICK)
+    assert code == 0 and "gradient boosting was left out" in err and "HistGradientBoosting" not in out
+    assert (tmp_path / "run/model.safetensors").exists()
+
+
+def test_an_interrupt_after_the_training_says_how_to_go_on(run, tmp_path, monkeypatch):
+    def pulled(*anything):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(jobs, "_summary", pulled)
+    assert "nothing was saved" in run("train", "iris", "--out", tmp_path / "a", *QUICK)[2]
+    monkeypatch.setattr(jobs, "_checkpoints", lambda out, *others: Checkpoints(out, every=1, seconds=0))
+    code, out, err = run("train", "iris", "--out", tmp_path / "b", *QUICK)
+    assert code == 130 and "backproof train --resume" in err and "nothing was saved" not in err
 
 
 def test_json_is_the_summary_alone(run, tmp_path):

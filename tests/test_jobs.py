@@ -10,6 +10,7 @@ import pytest
 
 from backproof import check, jobs, outputs, predictions, sources
 from backproof.data.builtin import BUILTIN
+from backproof.data.split import Division
 from backproof.errors import BackproofError, DataError, EngineError, ModelFileError, OptionError, RangeError, SpecError
 from backproof.jobs import Settings, train_table
 from backproof.outputs import OutputProblem
@@ -82,7 +83,7 @@ def test_measures_and_baseline_are_what_numpy_says(table):
     assert list(summary["rows"]) == ["training", "test"]
     assert summary["task"] == "regression"
     whole, _ = jobs.read_data(table, "amount")
-    rows = sources.split_table(whole, "amount", replace(SHORT, validation=0))[1]
+    rows = sources.TableInMemory(whole, "amount", None, print).parts(Division(test=SHORT.test))
     truth = {name: whole["amount"].values[part] for name, part in rows.items()}
     told = prepare.inverse(outcome.model.predict(prepare.transform(whole.select(rows["test"])))).ravel()
     error, mean = told - truth["test"], truth["training"].mean()
@@ -94,7 +95,7 @@ def test_measures_and_baseline_are_what_numpy_says(table):
 def test_nothing_is_learned_from_the_rows_set_aside(table):
     outcome = train_table(table, "y", SHORT)
     whole, _ = jobs.read_data(table, "y")
-    training = whole.select(sources.split_table(whole, "y", SHORT)[1]["training"])
+    training = whole.select(sources.TableInMemory(whole, "y", None, print).parts(Division(SHORT.validation, SHORT.test))["training"])
     assert outcome.prepare.state()["numbers"][0]["median"] == float(np.median(training["x"].values[~training["x"].missing]))
 
 

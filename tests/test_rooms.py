@@ -17,7 +17,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "backproof"
 ROOMS = ["errors", "calculus", "derive", "lower", "networks", "engines", "oracles", "data", "train", "show", "check"]
 FRONTS = ["estimators"]                 # hold a Model in the hand, as any user does
 DOORS = ["network", "model", "derivation", "__init__"]
-COMMANDS = ["cli", "jobs", "word_jobs", "word_models", "measures", "outputs", "predictions", "runs", "slopes", "sources", "pages",
+COMMANDS = ["cli", "commands", "run_files", "jobs", "results", "folds", "disk_sources", "word_jobs", "word_models", "measures", "outputs", "predictions", "runs", "slopes", "sources", "pages",
             "exchange", "onnx_graph", "torch_state", "sequence_jobs", "sequence_models", "doctor", "demo", "__main__"]
 RANK = {**{name: rank for rank, name in enumerate(ROOMS)},
         **dict.fromkeys(DOORS, len(ROOMS)), **dict.fromkeys(FRONTS, len(ROOMS) + 1),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,8 +14,11 @@ import pytest
 from backproof import Model
 from backproof.cli import main
 from backproof.errors import DataError, FileProblem, OptionError
+from backproof.commands.options import Option
+from backproof.commands.train import keys
 from backproof.jobs import Settings, train_table
-from backproof.runs import cross_validate, evaluate, read_run_file, resumable, run_file
+from backproof.run_files import EXAMPLES, read_run_file, run_file
+from backproof.runs import evaluate, resumable
 from backproof.train.checkpoints import Checkpoints
 
 
@@ -37,21 +41,42 @@ def run(*arguments):
 def test_the_run_file_that_init_writes_has_the_defaults_and_can_be_read(tmp_path, capsys):
     path = tmp_path / "r.toml"
     assert run("init", path, "--data", "t.csv", "--target", "y") == 0 and run("init", path) == 73
-    found = read_run_file(path)
-    assert Settings(**found["settings"]) == Settings() and (found["data"], found["target"], found["out"]) == ("t.csv", "y", "run")
-    assert path.read_text() == run_file("t.csv", "y")
+    assert read_run_file(path, keys()) == {"data": "t.csv", "target": "y", "out": "run"}
+    assert path.read_text() == run_file(keys(), "t.csv", "y")
+    lines = [line.removeprefix("#") for line in path.read_text().split("\n") if " = " in line and line[:2] != "# "]
+    path.write_text("\n".join(lines))
+    found, options = read_run_file(path, keys()), keys()                     # every key is asked for: the defaults, or examples
+    assert set(found) == set(options) >= {"stream", "cache", "types", "threads", "sequence_id", "vectors", "cv", "time_limit"}
+    assert all(found[name] == option.default for name, option in options.items() if option.default is not None and name != "out")
+    assert {name for name in found if options[name].default is None} == {*EXAMPLES, "data", "target"}
+
+
+def test_every_option_of_a_run_is_a_key_and_no_other(capsys):
+    assert run("train", "--help") == 0
+    told = set(re.findall(r"--([a-z0-9-]+)", re.sub(r"--(no-peers|no-stream)", "", capsys.readouterr().out)))
+    alone = {"config", "resume", "force", "quiet", "verbose", "json", "debug", "help"}
+    assert {name.replace("_", "-") for name in keys()} == (told - alone) | {"data"}
 
 
 @pytest.mark.parametrize("text, message", [
     ('lerning_rate = 0.1', "line 1: unknown key 'lerning_rate'\n.*\n.*did you mean 'learning_rate'"),
     ('\nepochs = "ten"', "line 2: epochs is str 'ten'\n.*\n.*a whole number"), ("epochs = 1.5", "epochs is float"),
     ("epochs = true", "epochs is bool"), ("epochs = 1\nepochs = 2", "cannot be read.*overwrite"), ("l2 = nan", "l2 is float nan"),
-    ("layers = [", "cannot be read"), ("[settings]\nepochs = 3", "unknown key 'settings'"),
+    ("layers = [", "cannot be read"), ('\nstream = "yes"', "line 2: stream is str 'yes'\n.*\n.*true or false"),
+    ("stream = 1", "stream is int"),
+    ("seed = " + "1" * 5000, "cannot be read"), ("[settings]\nepochs = 3", "unknown key 'settings'"),
 ])
 def test_mistakes_in_a_run_file_are_named_with_their_line(tmp_path, text, message):
     (tmp_path / "r.toml").write_text(text)
     with pytest.raises(OptionError, match=message):
-        read_run_file(tmp_path / "r.toml")
+        read_run_file(tmp_path / "r.toml", keys())
+
+
+def test_a_run_file_of_other_options():
+    text = Option(str, None, "a name")
+    found = run_file({"out": Option(str, "run", "a folder"), "data": text, "target": text, "deep": Option(bool, True, "all")}, "a.csv")
+    wanted = ['data = "a.csv"', 'target = "target"', 'out = "run"', "#deep = true"]
+    assert [line.split("  ")[0] for line in found.splitlines()[3:]] == wanted
 
 
 def test_options_on_the_command_line_win_over_the_run_file(table, tmp_path, capsys):
@@ -60,6 +85,37 @@ def test_options_on_the_command_line_win_over_the_run_file(table, tmp_path, caps
     summary = json.loads(capsys.readouterr().out)
     assert (summary["settings"]["epochs"], summary["settings"]["seed"], summary["epochs"]) == (2, 5, 2)
     assert run("train", "-q") == 2 and run("train", "--resume", "x", table) == 2
+    assert "--data and --resume exclude each other" in capsys.readouterr().err
+
+
+def test_streaming_kinds_and_places_are_keys_of_the_run_file(table, tmp_path, capsys):
+    place = tmp_path / "rows"
+    place.mkdir()
+    (tmp_path / "r.toml").write_text(f'data = "{table}"\ntarget = "y"\nepochs = 2\nout = "{tmp_path / "o"}"\nstream = true\n'
+                                     f'cache = "{place}"\ntypes = "x=category"\ncv = 2\nthreads = 2\npeers = false\n')
+    assert run("train", "--config", tmp_path / "r.toml", "--json") == 0
+    told = capsys.readouterr()
+    summary = json.loads(told.out)
+    assert "200 rows are streamed: typed rows of" in told.err and str(place) in told.err and os.listdir(place) == []
+    assert summary["cross_validation"]["folds"] == 2 and "boosting" not in summary and summary["settings"]["threads"] == 2
+    assert summary == json.loads((tmp_path / "o/summary.json").read_text())
+    assert "column 'x' is left out" in told.err and "1 columns as" in told.err      # nearly every text is another
+    assert run("train", "--config", tmp_path / "r.toml", "--no-stream", "--cv", 0, "--force", "--types", "city=category") == 0
+    told = capsys.readouterr()
+    assert "streamed" not in told.err and "folds" not in told.out and "2 columns as" in told.err
+
+
+def test_a_run_file_trains_sequences_and_words_as_the_command_line_does(tmp_path, capsys):
+    steps = "".join(f"{k},{t},{(k * t) % 5},{'ab'[k % 2]}\n" for k in range(24) for t in range(4))
+    (tmp_path / "long.csv").write_text("id,t,x,y\n" + steps)
+    (tmp_path / "s.toml").write_text(f'data = "{tmp_path / "long.csv"}"\ntarget = "y"\nsequence_id = "id"\ntime = "t"\n'
+                                     f'epochs = 1\nout = "{tmp_path / "s"}"\n')
+    assert run("train", "--config", tmp_path / "s.toml", "-q") == 0 and "always" in capsys.readouterr().out
+    (tmp_path / "w.toml").write_text(f'data = "entities"\ntask = "tag"\nepochs = 1\nwindow = 3\nout = "{tmp_path / "w"}"\n')
+    assert run("train", "--config", tmp_path / "w.toml", "-q", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["settings"]["window"] == 3
+    assert run("train", "--config", tmp_path / "w.toml", "--target", "y") == 2
+    assert "--target belongs to tables" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------- resuming
@@ -137,12 +193,14 @@ def test_a_time_limit_ends_a_run_with_its_best_weights(table, tmp_path):
 
 def test_every_row_is_tested_once_and_the_peers_stand_beside(table):
     for folds, target in ((3, "y"), (2, "x")):
-        found = cross_validate(table, target, Settings(epochs=3), folds)
+        outcome = train_table(table, target, Settings(epochs=3), cv=folds)
+        found = outcome.summary["cross_validation"]
         assert len(found["network"]["folds"]) == folds and set(found) == {"folds", "network", "baseline", "boosting"}
+        assert outcome.table().startswith(f"{folds} folds")
     with pytest.raises(OptionError, match="no number of folds"):
-        cross_validate(table, "y", Settings(), 1)
+        train_table(table, "y", Settings(), cv=1)
     with pytest.raises(DataError, match="would be empty"):
-        cross_validate(table, "y", Settings(), 150)
+        train_table(table, "y", Settings(), cv=150)
 
 
 def test_boosting_is_measured_on_the_same_rows_for_both_tasks(table):

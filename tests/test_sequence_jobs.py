@@ -210,7 +210,7 @@ def test_ts_files_are_read_as_they_are(tmp_path, capsys):
     (("--sequence-id", "id", "--time", "t", "--layers", "gru 4 | last"), "tag", 65, "changes within a sequence"),
     (("--sequence-id", "id", "--time", "t", "--layers", "16 relu"), "rising", 2, "do not read"),
     (("--sequence-id", "id", "--cv", "3"), "rising", 2, "--cv folds the rows"),
-    (("--time", "t"), "rising", 2, "belong to sequences"),
+    (("--time", "t"), "rising", 2, "belongs to sequences"),
     (("--sequence-id", "id"), "id", 2, "is the id and the target"),
     (("--forecast", "3"), "rising", 65, "is of numbers"),
     (("--sequence-id", "id", "--time", "t", "--forecast", "3"), "x", 65, "no window of 6 values read and 3 to come"),

@@ -21,7 +21,8 @@ def export_model(path, out):
     model = Model.load(path)
     if str(out).endswith(".onnx"):
         write_atomically(out, [to_onnx(model)])
-        return f"wrote {out}: ONNX, operators of version {OPSET}, input {_shape(model.network)}, output prediction"
+        prepared = " (a table's prepared inputs, in the order of backproof describe)" if "table" in model.extra else ""
+        return f"wrote {out}: ONNX, operators of version {OPSET}, input {_shape(model.network)}{prepared}, output prediction"
     if str(out).endswith(".safetensors"):
         tensors = to_state_dict(model)
         save_tensors(out, tensors)

@@ -16,16 +16,21 @@ import time
 from dataclasses import asdict, dataclass
 
 from . import __version__
+from .data.split import Division
+from .disk_sources import TableOnDisk, streamed
 from .errors import EngineError, OptionError
+from .folds import cross_validate
 from .measures import baseline, boosting, measure_blocks
 from .outputs import FILES, answers, claim, csv_bytes, output, write_parts
 from .predictions import TABLE, one_thread
-from .sources import REPORT_ROWS, DiskSource, TableSource, streamed
+from .results import folds_table, results_table
+from .sources import TableInMemory
 
-__all__ = ["MEMORY", "Outcome", "Settings", "batch_size_for", "check_network", "read_data", "results_table", "train_table"]
+__all__ = ["MEMORY", "Outcome", "Settings", "batch_size_for", "check_network", "read_data", "train_table"]
 
 MEMORY = "run.json"                 # what was asked for, while there is something to go on with
 CHECKED_ROWS = 5
+REPORT_ROWS = 4096                  # of a part on the disk, drawn
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Settings:
             task        "classification", "regression", or None: found out from the target
             batch_size  None: by the number of training rows, see `batch_size_for`
             patience    epochs without a better validation loss before it stops; None: never; the best epoch is kept
+            threads     of the engine; they change no bit; None: as many as are worth it
     """
 
     layers: str = "64 relu | 32 relu"
@@ -49,6 +55,7 @@ class Settings:
     test: float = 0.15
     seed: int = 0
     patience: int | None = 15
+    threads: int | None = None
 
 
 def batch_size_for(rows):
@@ -70,8 +77,9 @@ class Outcome:
     files: list
 
     def table(self):
-        """The final table: every part of the rows, the measures, and the baseline beside them."""
-        return results_table(self.summary)
+        """The final table: every part of the rows, the measures, and the baseline beside them; above it the folds, if there are."""
+        folds = self.summary.get("cross_validation")
+        return (f"{folds_table(folds)}\n\n" if folds else "") + results_table(self.summary)
 
 
 # ---------------------------------------------------------------------------------------------------- reading
@@ -96,7 +104,7 @@ def read_data(data, target=None, **reading):
 # ---------------------------------------------------------------------------------------------------- training
 
 def train_table(data, target=None, settings=None, *, out=None, force=False, reading=None, say=None, progress=None, resume=False,
-                time_limit=None, peers=False, stream=None, cache=None):
+                time_limit=None, peers=False, stream=None, cache=None, cv=0):
     """Train on a table and measure the model.
 
     Parameters  data      a path or the name of a built-in data set
@@ -110,6 +118,7 @@ def train_table(data, target=None, settings=None, *, out=None, force=False, read
                 peers     measure HistGradientBoosting beside the network
                 stream    read the file in parts and keep its typed rows in a folder inside ``cache`` (None: ``out``, else the
                           system's); None: files above `STREAM_BYTES` are. The weights are the same bits.
+                cv        measure by cross-validation in so many folds first; the time limit is then that of every training
     Interrupt   Ctrl-C during training writes a checkpoint (with ``out``) and keeps the last complete step; the summary says
                 "interrupted": true.
     """
@@ -123,8 +132,11 @@ def train_table(data, target=None, settings=None, *, out=None, force=False, read
                           fix="another optimizer, or --no-stream")
     made, checkpoints, source = claim(out, force or resume, data) if out is not None else None, None, None
     try:
-        source, target = _source(data, target, settings, stream, cache or out, reading or {}, say)
-        prepare = source.prepare
+        rows = _rows(data, target, settings, stream, cache or out, reading or {}, say)
+        folds = cross_validate(rows, cv, lambda source: _fold(source, settings, time_limit), validation=settings.validation,
+                               seed=settings.seed, threads=settings.threads, say=say) if cv else None
+        source = rows.source(Division(settings.validation, settings.test, settings.seed), say)
+        prepare, target = source.prepare, rows.target
         model, batch_size = _build(prepare, source.rows["training"], settings)
         say(f"{len(prepare.columns)} columns as {len(prepare.features)} inputs, {_target_words(prepare)}")
         say(f"network {model.network.spec}, {model.network.count:,} parameters; minibatches of {batch_size}")
@@ -136,8 +148,14 @@ def train_table(data, target=None, settings=None, *, out=None, force=False, read
         interrupted = _fit(model, source, settings, batch_size, progress, checkpoints)
         summary = _summary(data, target, settings, batch_size, model, source, check, interrupted)
         if peers and not interrupted:
-            summary["boosting"] = boosting(source, prepare, settings.seed)
+            say("measuring gradient boosting on the same rows; Ctrl-C leaves it out")
+            try:
+                summary["boosting"] = boosting(source, prepare, settings.seed, settings.threads)
+            except KeyboardInterrupt:
+                say("gradient boosting was left out")
         model.extra[TABLE] = json.dumps(prepare.state(), allow_nan=False)
+        if folds is not None:
+            summary["cross_validation"] = folds
         summary["seconds"] = round(time.perf_counter() - began, 3)
         files = [] if out is None else _write_run(out, model, source, summary)
     except BaseException:
@@ -152,12 +170,20 @@ def train_table(data, target=None, settings=None, *, out=None, force=False, read
     return Outcome(model, prepare, summary, files)
 
 
-def _source(data, target, settings, stream, cache, reading, say):
-    """(rows in memory or on the disk, name of the target)."""
+def _rows(data, target, settings, stream, cache, reading, say):
+    """The rows, in memory or to be streamed."""
     if stream:
-        return DiskSource(data, target, settings, say, cache=cache, **reading), target
+        return TableOnDisk(data, target, settings.task, say, cache=cache, **reading)
     table, target = read_data(data, target, **reading)
-    return TableSource.split(table, target, settings, say, declared=reading.get("types") or ()), target
+    return TableInMemory(table, target, settings.task, say, declared=reading.get("types") or ())
+
+
+def _fold(source, settings, time_limit):
+    """The model that a fold's rows train."""
+    model, batch_size = _build(source.prepare, source.rows["training"], settings)
+    if _fit(model, source, settings, batch_size, None, _checkpoints(None, False, time_limit, None)):
+        raise KeyboardInterrupt
+    return model
 
 
 def check_network(network, X, y, seed=0):
@@ -185,7 +211,7 @@ def _build(prepare, rows, settings):
     network = Network(spec, loss=loss, l2=settings.l2)
     if network.inputs != len(prepare.features) or network.sequence or network.output_per_step:
         raise OptionError(f"the layers {settings.layers!r} do not read the rows of a table", fix="such as '64 relu | 32 relu'")
-    return network.build(seed=settings.seed), settings.batch_size or batch_size_for(rows)
+    return network.build(seed=settings.seed, threads=settings.threads), settings.batch_size or batch_size_for(rows)
 
 
 def _target_words(prepare):
@@ -262,40 +288,6 @@ def _summary(data, target, settings, batch_size, model, source, check, interrupt
             "settings": {**asdict(settings), "batch_size": batch_size}, "gradient_check": check,
             "epochs": len(history), "best_epoch": history.best, "stopped": history.stopped, "interrupted": interrupted,
             "measures": measured, "baseline": {**about, **beside}, "notes": prepare.notes}
-
-
-COLUMNS = {"classification": (("loss", "loss"), ("accuracy", "accuracy")),
-           "regression": (("loss", "loss"), ("rmse", "RMSE"), ("r2", "R²"))}
-
-
-def results_table(summary):
-    """The measures of a run as lines of text, the baseline beside each.
-
-    >>> print(results_table({"task": "classification", "rows": {"training": 70, "test": 30},
-    ...     "measures": {"training": {"loss": 0.25, "accuracy": 0.9}, "test": {"loss": 0.5, "accuracy": 0.8}},
-    ...     "baseline": {"name": "always 'a'", "training": {"loss": 0.7, "accuracy": 0.6}, "test": {"loss": 0.7, "accuracy": 0.5}}}))
-                                        always 'a'
-                 rows    loss  accuracy      loss  accuracy
-    training       70  0.2500    0.9000    0.7000    0.6000
-    test           30  0.5000    0.8000    0.7000    0.5000
-    """
-    columns = COLUMNS[summary["task"]]
-    peers = [summary[key] for key in ("baseline", "seasonal", "boosting") if key in summary]
-    blocks = [("", [summary["measures"][part] for part in summary["rows"]])]
-    blocks += [(peer["name"], [peer[part] for part in summary["rows"]]) for peer in peers]
-    lines = [["", ""], ["", "rows"]] + [[part, f"{count:,}"] for part, count in summary["rows"].items()]
-    lines = [f"{row[0]:<10}  {row[1]:>6}" for row in lines]
-    for name, measured in blocks:
-        cells = [[title for _, title in columns], *([_cell(one[key]) for key, _ in columns] for one in measured)]
-        widths = [max(8 if j == 0 else 0, *(len(row[j]) for row in cells)) for j in range(len(columns))]
-        width = max(len(name), sum(widths) + 2 * (len(widths) - 1))
-        texts = [name.rjust(width), *("  ".join(cell.rjust(w) for cell, w in zip(row, widths)).rjust(width) for row in cells)]
-        lines = [f"{line}  {text}" for line, text in zip(lines, texts)]
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _cell(value):
-    return "–" if value is None else f"{value:.4f}" if abs(value) < 10 else f"{value:.5g}"
 
 
 # ---------------------------------------------------------------------------------------------------- the files of a run

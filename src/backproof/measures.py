@@ -89,31 +89,34 @@ def _loss(prepare, answer, y):
     return float(0.5 * ((answer - y)**2).mean())
 
 
-def boosting(source, prepare, seed=0):
+def boosting(source, prepare, seed=0, threads=None):
     """scikit-learn's HistGradientBoosting with its defaults, on the raw columns of the same rows: measures, seconds, rows.
 
     ``source`` gives samples of its parts (`sources`); where they are not all rows, "measured_rows" says how many were.
-    Missing values stay missing; categories are its own categories, up to 255 a column, the rarer ones missing.
+    Missing values stay missing; categories are its own categories, up to 255 a column, the rarer ones missing. It takes no
+    more than so many ``threads``.
     """
     import numpy as np
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+    from threadpoolctl import threadpool_limits
 
     columns, y = source.raw("training", seed)
     kind = HistGradientBoostingClassifier if prepare.task == "classification" else HistGradientBoostingRegressor
-    began = time.perf_counter()
-    found = kind(categorical_features=source.categorical, random_state=seed).fit(columns, np.ravel(y))
-    result = {"name": "HistGradientBoosting", "seconds": round(time.perf_counter() - began, 3), "fitted_rows": len(columns)}
-    measured = {}
-    for name in source.rows:
-        columns, y = source.raw(name, None)
-        if prepare.task == "classification":
-            answer = np.full((len(columns), len(prepare.classes)), 1e-15)
-            answer[:, found.classes_.astype(int)] = np.maximum(found.predict_proba(columns), 1e-15)
-        else:
-            answer = found.predict(columns)[:, None]
-        tally = Tally(prepare)
-        tally.add(answer, y, _loss(prepare, answer, y))
-        result[name], measured[name] = tally.result(), len(columns)
+    with threadpool_limits(limits=threads):
+        began = time.perf_counter()
+        found = kind(categorical_features=source.categorical, random_state=seed).fit(columns, np.ravel(y))
+        result = {"name": "HistGradientBoosting", "seconds": round(time.perf_counter() - began, 3), "fitted_rows": len(columns)}
+        measured = {}
+        for name in source.rows:
+            columns, y = source.raw(name, None)
+            if prepare.task == "classification":
+                answer = np.full((len(columns), len(prepare.classes)), 1e-15)
+                answer[:, found.classes_.astype(int)] = np.maximum(found.predict_proba(columns), 1e-15)
+            else:
+                answer = found.predict(columns)[:, None]
+            tally = Tally(prepare)
+            tally.add(answer, y, _loss(prepare, answer, y))
+            result[name], measured[name] = tally.result(), len(columns)
     return result if measured == source.rows else {**result, "measured_rows": measured}
 
 

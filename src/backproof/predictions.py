@@ -12,7 +12,7 @@ import sys
 from .errors import ModelFileError, OptionError
 from .outputs import answers, check_predictions, csv_bytes, parts_file, write_parts
 
-__all__ = ["TABLE", "check_saved", "load_table_model", "one_thread", "predict_table", "read_for", "tables_for"]
+__all__ = ["TABLE", "at_most", "check_saved", "load_table_model", "one_thread", "predict_table", "read_for", "tables_for"]
 
 FORMULAS = tuple("=+-@\t\r")        # what a spreadsheet takes for the start of a formula
 TABLE = "table"                     # the key of the model file under which the preprocessing travels
@@ -24,6 +24,19 @@ def one_thread():
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1, user_api="blas"):
+        yield
+
+
+@contextlib.contextmanager
+def at_most(threads):
+    """The engine takes no more threads than that; None: as many as are worth it. No number of them changes a bit."""
+    from threadpoolctl import threadpool_limits
+
+    from .engines import choose
+    from .engines.threads import checked
+
+    choose()                                                  # what is not loaded cannot be limited
+    with threadpool_limits(limits=checked(threads)):
         yield
 
 
@@ -78,25 +91,26 @@ def predict_table(model, data, *, out="-", probabilities=False, for_spreadsheet=
     network, prepare = load_table_model(model)
     check_predictions(out, prepare, probabilities, force, data, model)
     tables = tables_for(prepare, data, reading or {})
-    first = next(tables)                                      # what is wrong at once is said before anything is written
     told, counts = set(), []
 
     def predicted():
-        for table in itertools.chain([first], tables):
+        for table in tables:
             X = prepare.transform(table, notice=lambda text: text in told or told.add(text) or say(text))
             with one_thread():
                 yield network.predict(X)
             counts.append(len(table))
+    parts = predicted()
+    parts = itertools.chain([next(parts)], parts)             # what is wrong at once is said before anything is written
     names = [f"probability_{label}" for label in prepare.classes] if probabilities else []
     if str(out).endswith((".parquet", ".pq")):
         with parts_file(out) as file:
-            _write_parquet(file, prepare, names, predicted())
+            _write_parquet(file, prepare, names, parts)
     elif out == "-":
-        for part in _csv_parts(prepare, names, predicted(), for_spreadsheet):
+        for part in _csv_parts(prepare, names, parts, for_spreadsheet):
             sys.stdout.write(part.decode())
         sys.stdout.flush()
     else:
-        write_parts(out, _csv_parts(prepare, names, predicted(), for_spreadsheet))
+        write_parts(out, _csv_parts(prepare, names, parts, for_spreadsheet))
     return sum(counts)
 
 

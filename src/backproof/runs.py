@@ -1,99 +1,33 @@
-"""What stands around a training run: its run file, its continuation, cross-validation, peers, evaluation, descriptions.
+"""What stands around a training run: its continuation, evaluation, descriptions.
 
-Reads   run files (TOML) and the folder of a run; tables; model files.
-Gives   settings, measures beside gradient boosting, mean and spread over folds, descriptions as text and as plain data.
+Reads   the folder of a run; tables; model files.
+Gives   what was asked for, measures, descriptions as text and as plain data.
 """
 
 import json
-import math
 import os
-import re
-import tomllib
-from dataclasses import fields, replace
 
-from .errors import DataError, FileProblem, OptionError
-from .jobs import MEMORY, Settings, _build, _fit, read_data
-from .measures import Tally, baseline, boosting, finite, measure
+from .errors import FileProblem, OptionError
+from .jobs import MEMORY, Settings
+from .measures import Tally, finite
 from .predictions import load_table_model, one_thread, tables_for
-from .sources import PARTS, TableSource, prepare_parts, split_table
 from .sequence_jobs import SequenceSettings
 
-__all__ = ["cross_validate", "describe", "evaluate", "read_run_file", "resumable", "run_file"]
+__all__ = ["continues", "describe", "evaluate", "evaluation_text", "resumable"]
 
-READING = ("delimiter", "encoding", "compression")
-COMMENTS = {
-    "layers": "hidden layers: '64 relu | dropout 0.2 | 32 relu'; '' for none",
-    "task": "classification or regression; left out: found out from the target",
-    "epochs": "passes over the training rows, at most",
-    "batch_size": "rows per update; left out: about a hundredth of them, 32 to 128",
-    "learning_rate": "of the optimizer", "optimizer": "adam, adamw, sgd, momentum, nesterov, rmsprop, adagrad or lbfgs",
-    "l2": "penalty λ/2 ΣW² on the weights", "validation": "share of the rows that decide when to stop",
-    "test": "share of the rows that only measure the result", "seed": "of the split, the initial weights and the order of the rows",
-    "patience": "epochs without a better validation loss before it stops",
-}
+INPUTS = 100                        # that a description lists
 
+def continues(out):
+    """Is there an interrupted run in a folder?"""
+    from .train.checkpoints import Checkpoints
 
-# ---------------------------------------------------------------------------------------------------- run files
-
-def run_file(data="data.csv", target="target"):
-    """A run file with every setting, its default and its meaning.
-
-    >>> print(run_file("adult.csv", "income").split("\\n")[2])
-    data = "adult.csv"
-    """
-    lines = ["# A run of backproof:  backproof train --config THIS_FILE", "", f"data = {json.dumps(data, ensure_ascii=False)}",
-             f"target = {json.dumps(target, ensure_ascii=False)}", 'out = "run"', ""]
-    for field in fields(Settings):
-        value = field.default
-        given = "#" if value is None else ""
-        text = {None: {"task": '"classification"', "batch_size": "64"}.get(field.name, "0")}.get(value, json.dumps(value))
-        lines.append(f"{given}{field.name} = {text}".ljust(36) + f"# {COMMENTS.get(field.name, '')}")
-    lines += ["", "# of a CSV file", 'delimiter = ","', 'encoding = "utf-8"', '#compression = "gzip"']
-    return "\n".join(lines) + "\n"
-
-
-def read_run_file(path):
-    """{"data", "target", "out", "settings": Settings, "reading"} of a run file; every mistake is named with its line.
-
-    Raises   FileProblem, or OptionError for an unknown key, a wrong type, a key twice.
-    """
-    from .data.files import read_regular
-    from .data.messages import shown
-    from .networks.words import nearest
-
-    where = shown(str(path), 200)
-    try:
-        text = read_regular(path, limit=1 << 20).decode("utf-8")
-        given = tomllib.loads(text)
-    except UnicodeDecodeError:
-        raise OptionError("the run file is not UTF-8", where=where, fix="save it as UTF-8") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise OptionError(f"the run file cannot be read: {error}", where=where, fix="backproof init writes one to start from") from None
-    kinds = {field.name: type(field.default) if field.default is not None else {"task": str}.get(field.name, int)
-             for field in fields(Settings)}
-    kinds.update({"data": str, "target": str, "out": str, "time_limit": float, "cv": int, **dict.fromkeys(READING, str)})
-    for key, value in given.items():
-        line = next((n for n, row in enumerate(text.split("\n"), 1) if re.match(rf'\s*"?{re.escape(key)}"?\s*[=.\]]', row)), 1)
-        if key not in kinds:
-            close = nearest(key, kinds)
-            raise OptionError(f"line {line}: unknown key {shown(key)}", where=where,
-                              fix=f"did you mean {close!r}?" if close else f"one of {', '.join(kinds)}")
-        wanted = (int, float) if kinds[key] is float else kinds[key]
-        if isinstance(value, bool) or not isinstance(value, wanted) or isinstance(value, float) and not math.isfinite(value):
-            word = {str: "text", int: "a whole number", float: "a number"}[kinds[key]]
-            raise OptionError(f"line {line}: {key} is {type(value).__name__} {shown(value)}", where=where, fix=f"give {key} {word}")
-    settings = {key: float(value) if kinds[key] is float else value for key, value in given.items() if key in {f.name for f in fields(Settings)}}
-    if settings.get("patience") == 0:
-        settings["patience"] = None
-    return {**{key: given.get(key) for key in ("data", "target", "out", "time_limit", "cv")}, "settings": settings,
-            "reading": {key: given[key] for key in READING if key in given}}
+    return os.path.exists(os.path.join(out, MEMORY)) and bool(Checkpoints(out).steps())
 
 
 def resumable(out):
     """What a run's folder says was asked for. Raises OptionError or FileProblem where there is nothing to go on with."""
     from .data.files import read_regular
     from .data.messages import shown
-    from .train.checkpoints import Checkpoints
 
     where = shown(str(out), 200)
     path = os.path.join(out, MEMORY)
@@ -106,75 +40,10 @@ def resumable(out):
         found["data"], found["target"], found["reading"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise OptionError(f"the memory of the run cannot be read: {error}", where=where, fix="start the run again with --force") from None
-    if not Checkpoints(out).steps():
+    if not continues(out):
         raise OptionError("there is nothing to go on with: the run is complete, or was stopped before its first checkpoint",
                           where=where, fix="start it again with --force")
     return found
-
-
-# ---------------------------------------------------------------------------------------------------- peers
-
-# ---------------------------------------------------------------------------------------------------- cross-validation
-
-def cross_validate(data, target, settings, folds, *, reading=None, say=None, progress=None):
-    """Every row is tested once: {"folds": [measures of the test rows], "mean", "spread", "baseline", "boosting"}.
-
-    In each fold the preprocessing, the weights and the stopping learn from the other folds alone.
-    """
-    import numpy as np
-    from sklearn.model_selection import KFold, StratifiedKFold
-
-    from .data.preprocess import TargetCoder, guess_task
-
-    say = say or (lambda text: None)
-    if isinstance(folds, bool) or not isinstance(folds, int) or folds < 2:
-        raise OptionError(f"--cv {folds!r} is no number of folds", fix="2 or more")
-    table, target = read_data(data, target, **(reading or {}))
-    task = settings.task or guess_task(table[target])
-    labels = TargetCoder.fit(table[target], task=task).transform(table[target])
-    if folds > len(table) or task == "classification" and folds > np.bincount(labels).min():
-        raise DataError(f"{folds} folds of {len(table)} rows: some class or fold would be empty", fix="fewer folds")
-    splitter = (StratifiedKFold if task == "classification" else KFold)(folds, shuffle=True, random_state=settings.seed)
-    results = {"network": [], "baseline": [], "boosting": []}
-    for k, (rest, test) in enumerate(splitter.split(np.zeros(len(table)), labels if task == "classification" else None)):
-        inner = replace(settings, task=task, test=0.0)
-        _, parts = split_table(table.select(rest), target, inner)
-        parts = {**{name: rest[rows] for name, rows in parts.items()}, "test": test}
-        parts = {name: parts[name] for name in PARTS if name in parts}
-        source = TableSource(table, *prepare_parts(table, target, task, parts, lambda text: None, (reading or {}).get("types") or ()))
-        prepare, arrays = source.prepare, source.arrays
-        model, batch_size = _build(prepare, source.rows["training"], inner)
-        if _fit(model, source, inner, batch_size, progress):
-            raise KeyboardInterrupt
-        with one_thread():
-            results["network"].append(measure(model, prepare, *arrays["test"]))
-        results["baseline"].append(baseline(prepare, [arrays["training"][1]])[1]([arrays["test"][1]]))
-        results["boosting"].append(boosting(source, prepare, settings.seed)["test"])
-        say(f"fold {k + 1} of {folds}: " + ", ".join(f"{name} {value:.4f}" for name, value in results["network"][-1].items()))
-    return {"folds": folds, **{name: {"folds": measured, "mean": _over(measured, np.mean), "spread": _over(measured, np.std)}
-                               for name, measured in results.items()}}
-
-
-def _over(measured, how):
-    return {key: finite(how([m[key] for m in measured])) if all(m[key] is not None for m in measured) else None for key in measured[0]}
-
-
-def folds_table(result):
-    """Mean ± spread over the folds, the peers beside the network.
-
-    >>> one = {"mean": {"loss": 0.5}, "spread": {"loss": 0.01}}
-    >>> print(folds_table({"folds": 5, "network": one, "baseline": one, "boosting": one}).split("\\n")[1])
-    network               0.5000 ± 0.0100
-    """
-    names = list(result["network"]["mean"])
-    lines = [f"{result['folds']} folds".ljust(20) + "".join(name.rjust(17) for name in names)]
-    for key, title in (("network", "network"), ("boosting", "HistGradientBoosting"), ("baseline", "baseline")):
-        cells = []
-        for name in names:
-            mean, spread = result[key]["mean"][name], result[key]["spread"][name]
-            cells.append("–" if mean is None else f"{mean:.4f} ± {spread:.4f}")
-        lines.append(title.ljust(20) + "".join(cell.rjust(17) for cell in cells))
-    return "\n".join(lines)
 
 
 # ---------------------------------------------------------------------------------------------------- evaluating
@@ -246,6 +115,8 @@ def _describe_model(path):
         plain.update(task=prepare.task, target=prepare.target, classes=prepare.classes, columns=prepare.types, inputs=prepare.features)
         lines = [f"    {name}  {kind}" for name, kind in prepare.types.items()]
         text += f"\n\npredicts {prepare.target} ({prepare.task}) from {len(lines)} columns:\n" + "\n".join(lines)
+        text += f"\n\nwhich are {len(prepare.features)} inputs: {', '.join(prepare.features[:INPUTS])}"
+        text += "" if len(prepare.features) <= INPUTS else f" and {len(prepare.features) - INPUTS} more (--json lists all)"
     if "words" in model.extra:
         from .word_models import described
 

@@ -207,7 +207,8 @@ def _build(prepare, training, settings):
                       loss="squared_error" if regression else "cross_entropy", l2=settings.l2)
     if network.inputs != len(prepare.features) or network.output_per_step != (prepare.kind == "step"):
         raise OptionError(f"the layers {layers!r} do not read these sequences", fix=f"such as {LAYERS[prepare.kind]!r}")
-    return network.build(seed=settings.seed), settings.batch_size or batch_size_for(len(training[0]))
+    model = network.build(seed=settings.seed, threads=settings.threads)
+    return model, settings.batch_size or batch_size_for(len(training[0]))
 
 
 def _beginnings(prepare, X, y):

@@ -52,6 +52,7 @@ class WordSettings:
     test: float = 0.15
     seed: int = 0
     patience: int | None = 5
+    threads: int | None = None
 
 
 @dataclass
@@ -148,7 +149,8 @@ def train_words(data, settings=None, *, dev=None, vectors=None, out=None, force=
             min_count=settings.min_count, dimensions=settings.dimensions, freeze_vectors=settings.freeze_vectors, vectors=vectors,
             max_iter=settings.epochs, batch_size=settings.batch_size, learning_rate_init=settings.learning_rate,
             solver=settings.optimizer, l2=settings.l2, random_state=settings.seed,
-            early_stopping=held is not None and settings.patience is not None, n_iter_no_change=settings.patience or 1)
+            early_stopping=held is not None and settings.patience is not None, n_iter_no_change=settings.patience or 1,
+            threads=settings.threads)
         tagger._watching = _Start(tagger, say, progress, parts["training"])
         interrupted = False
         with one_thread():

@@ -196,7 +196,7 @@ def test_a_constant_regression_target_warns_and_keeps_scale_one():
 # -- states from strangers ---------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("change", [
-    lambda s: s.pop("notes"), lambda s: s.update(code="os.system"), lambda s: s.update(version=3),
+    lambda s: s.pop("notes"), lambda s: s.update(code="os.system"), lambda s: s.update(version=4), lambda s: s.update(tails="exec"),
     lambda s: s["numbers"][0].update(mean=math.nan), lambda s: s["numbers"][0].update(scale=0.0),
     lambda s: s["numbers"][0].update(median="1"), lambda s: s["numbers"][0].update(mean=10**400),
     lambda s: s["numbers"].pop(), lambda s: s["numbers"].append(s["numbers"][0]),
@@ -239,3 +239,20 @@ def test_splits_refused(arguments, what):
     with pytest.raises(BackproofError) as caught:
         split_rows(**arguments)
     assert what in caught.value.what and caught.value.fix
+
+
+def test_far_values_are_drawn_in_by_asinh():
+    plain, drawn = (TablePreprocessor.fit(table(height=[*range(N - 1), 1e6]), "y", tails=tails) for tails in ("plain", "asinh"))
+    far = table(height=[1e9] * N)
+    before, after = plain.transform(far), drawn.transform(far)
+    np.testing.assert_allclose(np.sinh(after[:, :3]), before[:, :3], rtol=1e-12, atol=1e-12)
+    assert before[0, 1] > 1000 and after[0, 1] < 10
+    np.testing.assert_array_equal(before[:, 3:], after[:, 3:])                      # the others stay as they are
+    again = TablePreprocessor.from_state(json.loads(json.dumps(drawn.state())))
+    assert again.transform(far).tobytes() == after.tobytes()
+
+
+@pytest.mark.parametrize("version, lacks", [(1, ("dates", "tails")), (2, ("tails",))])
+def test_states_of_older_versions_keep_their_meaning(fitted, version, lacks):
+    old = {key: value for key, value in fitted.state().items() if key not in lacks} | {"version": version}
+    assert TablePreprocessor.from_state(old).transform(table()).tobytes() == fitted.transform(table()).tobytes()

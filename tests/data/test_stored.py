@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from backproof.data.tables import read_table, survey
 from backproof.engines.generator import order
 from backproof.errors import DataError, FileProblem, OptionError
 from backproof.jobs import Settings, train_table
-from backproof.sources import streamed
+from backproof.disk_sources import streamed
 
 SHORT = Settings(layers="8 relu | dropout 0.2", epochs=3, patience=2, batch_size=37)
 
@@ -69,9 +70,38 @@ def test_gradient_boosting_stands_beside_a_streamed_run_with_the_same_measures(t
     assert "measured_rows" not in parts
     for name in ("training", "validation", "test"):
         assert parts[name] == pytest.approx(whole[name], rel=1e-9)
-    monkeypatch.setattr("backproof.sources.BOOSTED_CELLS", 600)
+    monkeypatch.setattr("backproof.disk_sources.BOOSTED_CELLS", 600)
     some = train_table(path, "y", SHORT, stream=True, peers=True).summary["boosting"]
     assert some["fitted_rows"] == 100 and some["measured_rows"] == {"training": 100, "validation": 100, "test": 100}
+
+
+@pytest.mark.parametrize("drawn", [500, 10**6])
+def test_folds_of_a_streamed_file_are_those_of_the_same_file_in_memory(table, tmp_path, monkeypatch, drawn):
+    monkeypatch.setattr(split, "DRAWN", drawn)
+    monkeypatch.setattr(tables, "CODED", drawn)
+    told = []
+    whole, parts = (train_table(table, "y", replace(SHORT, epochs=2), stream=stream, cv=3, cache=str(tmp_path), say=told.append)
+                    .summary["cross_validation"] for stream in (False, True))
+    assert parts["folds"] == 3 and len(parts["network"]["folds"]) == 3 and "fold 3 of 3: loss" in told[-1] + "".join(told)
+    assert parts == whole
+    assert len({measured["loss"] for measured in parts["network"]["folds"]}) == 3, "three folds, three results"
+    assert os.listdir(tmp_path) == ["t.csv"], "the rows on the disk were not taken away"
+
+
+def test_every_row_is_in_the_test_part_of_one_fold(monkeypatch):
+    labels = np.arange(100) % 3
+    for drawn in (10, 1000):
+        monkeypatch.setattr(split, "DRAWN", drawn)
+        parts = [split.Division(validation=0.25, seed=1, folds=4, fold=k) for k in range(4)]
+        tested = np.concatenate([division.rows(100, labels)[2] for division in parts])
+        assert sorted(tested) == list(range(100))
+        for division in parts:
+            rows = division.rows(100, labels)
+            assert sorted(np.concatenate(rows)) == list(range(100)) and 5 < len(rows[1]) < 40
+            numbers = np.concatenate(list(division.numbers(100, labels)))
+            assert all((np.flatnonzero(numbers == k) == rows[k]).all() for k in range(3))
+            if drawn == 1000:
+                assert np.ptp(np.bincount(labels[rows[2]])) <= 1, "the classes are not in proportion"
 
 
 def test_many_rows_are_split_by_draws_and_ordered_on_the_disk_with_the_same_bits(tmp_path, monkeypatch):
@@ -193,7 +223,7 @@ def test_rows_that_a_killed_run_left_are_taken_away_by_the_next(tmp_path):
 def test_streaming_is_chosen_by_size_or_asked_for(tmp_path, monkeypatch):
     path = write(tmp_path / "t.csv")
     assert not streamed(path) and streamed(path, True) and not streamed("iris")
-    monkeypatch.setattr("backproof.sources.STREAM_BYTES", 1000)
+    monkeypatch.setattr("backproof.disk_sources.STREAM_BYTES", 1000)
     assert streamed(path) and not streamed(path, False)
     with pytest.raises(OptionError, match="no file that could be streamed"):
         streamed("iris", True)

@@ -7,11 +7,12 @@ from contextlib import redirect_stdout
 
 import joblib
 import numpy as np
+import pandas
 import pytest
 from scipy import sparse
 from sklearn import neural_network as theirs
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -363,3 +364,68 @@ def test_another_architecture_cannot_be_warm_started():
         made.set_params(hidden_layer_sizes=(4,)).fit(X, TWO)
     with pytest.raises(DataError, match="same classes"):
         MLPClassifier((3,), max_iter=1, warm_start=True).fit(X, TWO).fit(X, TWO + 1)
+
+
+# ------------------------------------------------------------------------------------- pages, places, pipelines
+
+def test_pages_take_labels_and_sparse_rows_as_fit_does():
+    labels = np.array(["low", "middle", "high"])[THREE]
+    made = MLPClassifier(4, max_iter=3, random_state=0).fit(X, labels)
+    for rows in (X, sparse.csr_matrix(X)):
+        assert made.trace(rows[:2], labels[:2]).class_names == ["high", "low", "middle"]
+        assert "middle" in made.report(rows, labels).to_html()
+    table = pandas.DataFrame(X, columns=list("abcde"))
+    named = MLPRegressor(hidden_layer_sizes=4, max_iter=3, random_state=0).fit(table, NUMBERS)
+    assert named.trace(table[:1], NUMBERS[:1]).feature_names == list("abcde")
+    assert "Report" in named.report(table, NUMBERS).to_text()
+    with pytest.raises(NotFittedError):
+        MLPClassifier().trace(X, THREE)
+
+
+def _with_hole(value, at=(17, 3)):
+    holed = X.copy()
+    holed[at] = value
+    return holed
+
+
+@pytest.mark.parametrize("rows, message", [
+    (_with_hole(np.nan), "1 NaN; the first is nan at row 17, column 3"),
+    (_with_hole(-np.inf), "1 infinite values; the first is -inf at row 17, column 3"),
+    (sparse.csr_matrix(_with_hole(np.nan)), "1 NaN; the first is nan at row 17, column 3"),
+    (np.ma.masked_array(X, X == X[17, 3]), "1 masked values; the first is at row 17, column 3"),
+    (pandas.DataFrame(_with_hole(np.nan), columns=list("abcde")), "row 17, column 3 .*'d'"),
+])
+def test_holes_in_the_data_are_named_with_their_place(rows, message):                                          # A11, E1, E2
+    made = MLPClassifier(4, max_iter=2)
+    with pytest.raises(DataError, match=f"X has .*{message}|X has {message}"):
+        made.fit(rows, THREE)
+    good = rows.fillna(0) if hasattr(rows, "fillna") else X
+    with pytest.raises(DataError, match=message):
+        made.fit(good, THREE).predict(rows)
+
+
+def test_holes_in_the_targets_are_named_with_their_place():
+    with pytest.raises(DataError, match="y has 1 NaN; the first is nan at row 4"):
+        MLPRegressor().fit(X, np.where(np.arange(53) == 4, np.nan, NUMBERS))
+
+
+def test_validation_rows_go_through_a_pipeline():
+    from sklearn import config_context
+    from sklearn.pipeline import Pipeline
+
+    made = MLPRegressor(hidden_layer_sizes=4, max_iter=3, random_state=0, early_stopping=True)
+    with config_context(enable_metadata_routing=True):
+        last = clone(made).set_fit_request(X_val=True, y_val=True)
+        piped = Pipeline([("scale", StandardScaler()), ("net", last)], transform_input=["X_val"])
+        piped.fit(X, MANY, X_val=X[:9], y_val=MANY[:9])
+    scaled = StandardScaler().fit(X).transform
+    direct = made.fit(scaled(X), MANY, eval_set=(scaled(X[:9]), MANY[:9]))
+    assert piped[-1].validation_scores_ == direct.validation_scores_
+    for given in ({"X_val": X}, {"y_val": MANY}, {"X_val": X, "y_val": MANY, "eval_set": (X, MANY)}):
+        with pytest.raises(OptionError, match="eval_set=.* or by X_val and y_val together"):
+            MLPRegressor().fit(X, MANY, **given)
+
+
+def test_classes_are_said_as_they_are_written():
+    with pytest.raises(DataError, match="Previously got 0, 1, 2, `y` has 0, 1"):
+        MLPClassifier(4, max_iter=2, warm_start=True).fit(X, THREE).fit(X, TWO)

@@ -14,7 +14,7 @@ import numpy as np
 from backproof.data.messages import DataWarning, column, listed, megabytes, place, shown
 from backproof.errors import DataError, DtypeError
 
-__all__ = ["as_samples", "as_targets", "as_labels", "as_tokens", "as_weights", "feature_names"]
+__all__ = ["as_samples", "as_targets", "as_labels", "as_tokens", "as_weights", "feature_names", "refuse_holes"]
 
 TABLE_LIBRARIES = {"pandas", "polars", "pyarrow", "modin", "cudf"}
 EXACT_INTEGERS = 2**53                 # above it float64 skips integers
@@ -344,6 +344,21 @@ def _floats(array, dtype, name, names):
     if not _all_finite(out):
         _refuse_non_finite(array, dtype, name, names)
     return out
+
+
+def refuse_holes(array, name, names=None):
+    """Masked entries, NaN and infinities of an array or sparse matrix of numbers are a DataError with count and place.
+
+    >>> refuse_holes(np.array([[1.0, np.nan]]), "X", ["age", "height"])
+    Traceback (most recent call last):
+    backproof.errors.DataError: X has 1 NaN; the first is nan at row 0, column 1 ('height')
+      fix  fill or drop them; sklearn.impute.SimpleImputer fills missing values
+    """
+    if isinstance(array, np.ma.MaskedArray):
+        _array(array, name)
+    values = getattr(array, "data", None) if hasattr(array, "tocoo") else array
+    if getattr(values, "dtype", np.dtype(object)).kind == "f" and not _all_finite(values):
+        _refuse_non_finite(array.toarray() if hasattr(array, "tocoo") else array, array.dtype, name, names)
 
 
 def _all_finite(array):

@@ -150,6 +150,7 @@ def _cut_carefully(text, path, delimiter, offset=0):
                 if len(row) == len(names) + 1 and row[-1] == "":
                     row.pop()                             # a comma at the end of the line
                 if len(row) != len(names):
+                    _check_delimiter(names, path, delimiter)
                     shape = f"line {reader.line_num + offset} has {len(row)} fields; the header has {len(names)}"
                     raise DataError(shape, where=f"{path}: {shown(delimiter.join(row))}",
                                     fix="quote fields that contain the delimiter, or mend the line")
@@ -184,11 +185,15 @@ def _drop_trailing_column(names, cells):
     return names, cells
 
 
-def check_header(names, path, delimiter):
+def _check_delimiter(names, path, delimiter):
     if len(names) == 1:
         for other in (c for c in ";\t|," if c != delimiter and c in names[0]):
             raise DataError(f"the header is one column, {shown(names[0])}, and contains {shown(other)}",
                             where=str(path), fix=f"delimiter={other!r}")
+
+
+def check_header(names, path, delimiter):
+    _check_delimiter(names, path, delimiter)
     empty = [j + 1 for j, name in enumerate(names) if not name]
     if empty:
         raise DataError(f"the header has no name for column {', '.join(map(str, empty[:6]))} (counted from 1)",

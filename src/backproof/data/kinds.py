@@ -102,7 +102,7 @@ def misfit(name, place, sentence, path):
     """The error for a cell that cannot be what its column is."""
     line, cell = place
     return DataError(f"line {line}, column {shown(name)}: {shown(cell)} {sentence}", where=str(path),
-                     fix=f"mend the cell, add it to the missing markers, or declare {shown(name)} a category")
+                     fix=f"mend the cell, count it as missing by missing=…, or declare {shown(name)} a category by types=…")
 
 
 def values_of(name, cells, kind, markers, lines, path):

@@ -4,7 +4,9 @@ Reads   a Table and the name of its target.
 Gives   a float64 array (n, i), class numbers or targets in standard units, and the way back to the user's units.
 State   numbers, text and lists alone, so that it travels as JSON in a model file, hence equal bits afterwards.
 
-Number columns: missing values become the median, a column "... is missing" says where; then mean 0 and deviation 1.
+Number columns: missing values become the median, a column "... is missing" says where; then mean 0 and deviation 1; with
+tails="asinh" asinh of that, which is nearly the identity around 0 and grows as a logarithm far out, so that no row dwarfs the
+others.
 Date columns: the days since 1970-01-01 in UTC, as a number column; and where in the year, the week and (if any date has a
 time) the day it lies, as sine and cosine, so that December is beside January.
 Category columns: one column per category; categories rarer than one row in a thousand (at least 2 rows, at most 100
@@ -28,7 +30,8 @@ from backproof.errors import DataError, ModelFileError, OptionError
 
 __all__ = ["TablePreprocessor", "TargetCoder", "guess_from", "guess_task", "numbers_of"]
 
-VERSION = 2                            # 1 had no dates
+VERSION = 3                            # 1 had no dates, 2 no tails
+TAILS = ("plain", "asinh")
 FEW_CLASSES = 20                       # whole numbers with more distinct values are a quantity
 MANY_CLASSES = 1000                    # with more, and less than two rows each, the target is an id
 RARE_SHARE, RARE_ROWS, MOST_CATEGORIES = 0.001, 2, 100
@@ -56,7 +59,7 @@ class TablePreprocessor:
         self.target = state["target"]
         self.coder = None if state["coder"] is None else TargetCoder.from_state(state["coder"])
         self._numbers, self._categories = state["numbers"], state["categories"]
-        self._dates = state["dates"]
+        self._dates, self._tails = state["dates"], state["tails"]
         self._lookup = [_lookup(c) for c in self._categories]
         keys = "median", "mean", "scale"
         self._medians, self._means, self._scales = (np.array([c[key] for c in self._numbers]) for key in keys)
@@ -64,9 +67,10 @@ class TablePreprocessor:
     # -- fitting
 
     @classmethod
-    def fit(cls, table, target=None, *, task=None, declared=()):
+    def fit(cls, table, target=None, *, task=None, declared=(), tails="plain"):
         """Learn from a table; columns without any information are left out, and `notes` says which and why. Categories
-        that are ``declared`` are never taken for ids."""
+        that are ``declared`` are never taken for ids. ``tails``: what is done with far values, "plain" (nothing) or "asinh".
+        """
         table = as_table(table)
         if len(table) == 0:
             raise DataError("the table has 0 rows", where=table.source, fix="give it rows")
@@ -82,11 +86,11 @@ class TablePreprocessor:
         counts = {name: Counter(text for text in found if text is not None) for name, found in texts.items()}
         return cls.learn(kinds, len(table), lambda: blocks_of(matrix), np.array(middle), counts,
                          missing={name for name in kinds if table[name].missing.any()}, target=target, coder=coder,
-                         source=table.source,
-                         declared=declared)
+                         source=table.source, declared=declared, tails=tails)
 
     @classmethod
-    def learn(cls, kinds, rows, blocks, middle, counts, *, missing, target=None, coder=None, source=None, declared=()):
+    def learn(cls, kinds, rows, blocks, middle, counts, *, missing, target=None, coder=None, source=None, declared=(),
+              tails="plain"):
         """From what was counted over the rows of training.
 
         kinds    {column: "number", "date" or "category"}, in order, without the target
@@ -117,8 +121,8 @@ class TablePreprocessor:
             timed = any((block[:, j] % 1 > 0).any() for block in blocks())
             dates.append({"name": name, "cycles": ["year", "week", "day"][:2 + timed]})
         return cls({"version": VERSION, "target": target, "coder": coder and coder.state(), "order": list(kinds),
-                    "numbers": numbers,
-                    "dates": dates, "categories": categories, "dropped": dropped, "notes": notes})
+                    "numbers": numbers, "tails": tails, "dates": dates, "categories": categories, "dropped": dropped,
+                    "notes": notes})
 
     # -- what it knows
 
@@ -219,7 +223,8 @@ class TablePreprocessor:
         """Features (n, i) from `raw` numbers and category numbers."""
         absent = np.isnan(numbers)
         filled = np.where(absent, self._medians, numbers)
-        parts = [(filled - self._means) / self._scales, absent[:, [c["indicator"] for c in self._numbers]]]
+        units = (filled - self._means) / self._scales
+        parts = [np.arcsinh(units) if self._tails == "asinh" else units, absent[:, [c["indicator"] for c in self._numbers]]]
         for c in self._dates:
             days = filled[:, self.numeric.index(c["name"])]
             for cycle in c["cycles"]:
@@ -258,8 +263,8 @@ class TablePreprocessor:
     @classmethod
     def from_state(cls, state):
         """The same preprocessor again, bit for bit; a state that does not hold together is a ModelFileError."""
-        if isinstance(state, dict) and state.get("version") == 1:
-            state = {**state, "version": VERSION, "dates": []}
+        if isinstance(state, dict) and state.get("version") in (1, 2):
+            state = {"dates": [], "tails": "plain", **state, "version": VERSION}
         _check_state(state)
         return cls(state)
 
@@ -434,7 +439,7 @@ def _learn_category(name, counts, rows, missing, declared):
         return None, "is empty and left out"
     present = sum(counts.values())
     if len(counts) >= FEW_TEXTS and len(counts) > NEARLY_ALL * present and not declared:
-        return None, f"is left out as an id: {len(counts):,} different texts in {present:,} rows (declare it a category to keep it)"
+        return None, f"is left out as an id: {len(counts):,} different texts in {present:,} rows (declared a category, it is kept)"
     least = max(RARE_ROWS, math.ceil(RARE_SHARE * rows))
     frequent = sorted((text for text in counts if counts[text] >= least), key=lambda text: (-counts[text], text))
     kept = sorted(frequent[:MOST_CATEGORIES])
@@ -537,7 +542,7 @@ def _is_name_list(value):
 
 def _check_state(state):
     """A state may come from a stranger's file: every field, type and length is checked, unknown fields are refused."""
-    fields = {"version", "target", "coder", "order", "numbers", "dates", "categories", "dropped", "notes"}
+    fields = {"version", "target", "coder", "order", "numbers", "tails", "dates", "categories", "dropped", "notes"}
     if not isinstance(state, dict) or set(state) != fields or state["version"] != VERSION:
         raise _bad_state("the table")
     if state["coder"] is not None:
@@ -545,7 +550,7 @@ def _check_state(state):
     dropped = state["dropped"]
     if not (_is_name_list(state["order"]) and _is_name_list(state["notes"]) and isinstance(dropped, dict)
             and (state["target"] is None or type(state["target"]) is str)
-            and (state["target"] is None) == (state["coder"] is None)
+            and (state["target"] is None) == (state["coder"] is None) and state["tails"] in TAILS
             and all(isinstance(state[key], list) for key in ("numbers", "dates", "categories"))):
         raise _bad_state("the table")
     for c in state["numbers"]:

@@ -133,7 +133,7 @@ class Store:
 
     # ------------------------------------------------------------------------------------------ learning
 
-    def learn(self, kinds, target, coder, *, source=None, declared=()):
+    def learn(self, kinds, target, coder, *, source=None, declared=(), tails="plain"):
         """A TablePreprocessor from the training rows, with the bits that the same rows in memory give."""
         training = self.parts["training"]
         features = {name: kind for name, kind in kinds.items() if name != target}
@@ -152,8 +152,8 @@ class Store:
         def blocks():
             return (numbers for numbers, _ in training.raw_blocks())
         prepare = TablePreprocessor.learn(features, len(training), blocks, medians(blocks, len(self.numbers)), found,
-                                          missing=missing,
-                                          target=target, coder=coder, source=source, declared=declared)
+                                          missing=missing, target=target, coder=coder, source=source, declared=declared,
+                                          tails=tails)
         for part in self.parts.values():
             part.prepare(prepare)
         return prepare

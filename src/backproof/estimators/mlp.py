@@ -18,7 +18,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..data.arrays import as_weights
+from ..data.arrays import as_weights, feature_names, refuse_holes
 from ..data.door import Feeds
 from ..data.messages import listed, shown
 from ..errors import DataError, OptionError
@@ -61,12 +61,18 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
     # ------------------------------------------------------------------------------------------ fitting
 
     @_managed
-    def fit(self, X, y, sample_weight=None, eval_set=None):
-        """Train. ``eval_set=(X, y)`` are validation rows of your own; with early_stopping they decide when to stop.
+    def fit(self, X, y, sample_weight=None, eval_set=None, X_val=None, y_val=None):
+        """Train. ``eval_set=(X, y)`` are validation rows of your own; with early_stopping they decide when to stop. X_val and
+        y_val are another way to give them, so that a Pipeline can prepare them: Pipeline(..., transform_input=["X_val"]).
 
         Raises   ValueErrors for data and parameters that cannot be used, NonFiniteError at the step where training
                  diverges. KeyboardInterrupt leaves a fitted estimator with the last complete step.
         """
+        if X_val is not None or y_val is not None:
+            if eval_set is not None or X_val is None or y_val is None:
+                raise OptionError("validation rows are given by eval_set=(X, y), or by X_val and y_val together",
+                                  fix="give one of the two")
+            eval_set = X_val, y_val
         return self._fit(X, y, sample_weight, eval_set)
 
     def _fit(self, X, y, sample_weight=None, eval_set=None, one_epoch=False, classes=None):
@@ -98,8 +104,11 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         return self
 
     def _checked(self, X, y, reset):
+        names, masked = feature_names(X), X if isinstance(X, np.ma.MaskedArray) else None
+        refuse_holes(y, "y")
         X, y = validate_data(self, X, y, accept_sparse="csr", multi_output=True, y_numeric=not is_classifier(self),
-                             dtype=(np.float64, np.float32), reset=reset)
+                             dtype=(np.float64, np.float32), ensure_all_finite=False, reset=reset)
+        refuse_holes(X if masked is None else masked, "X", names)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         return X, y
@@ -309,7 +318,9 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         check_is_fitted(self, "model_")
         model = model or self.model_
         if not checked:
-            X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
+            names, masked = feature_names(X), X if isinstance(X, np.ma.MaskedArray) else None
+            X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), ensure_all_finite=False, reset=False)
+            refuse_holes(X if masked is None else masked, "X", names)
         if hasattr(X, "tocsr"):
             X = X.tocsr()
             return np.concatenate([self._scores(X[start:start + CHUNK].toarray(), wanted, model, True)
@@ -366,17 +377,27 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         check_is_fitted(self, "model_")
         return self.network_.derive(*args, **options)
 
-    def __getattr__(self, name):
-        if name in ("trace", "report") and hasattr(self.__dict__.get("model_"), name):
-            return getattr(self, f"_{name}")
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    def trace(self, X, y, **options):
+        """Every number of a run on these rows, as a Trace with a page: ``Model.trace``; y as ``fit`` takes it."""
+        X, y = self._shown(X, y)
+        names = {"feature_names": list(map(str, self.feature_names_in_))} if hasattr(self, "feature_names_in_") else {}
+        return self.model_.trace(X, y, **{**names, **self._class_names(), **options})
 
-    def _trace(self, X, y, *args, **options):
+    def report(self, X, y, **options):
+        """What training came to, measured on these rows, as a Report with a page: ``Model.report``; y as ``fit`` takes it."""
+        X, y = self._shown(X, y)
+        return self.model_.report(X, y, **{**self._class_names(), **options})
+
+    def _shown(self, X, y):
+        """Rows and targets as the model takes them."""
+        check_is_fitted(self, "model_")
         X, y = self._checked(X, y, reset=False)
-        return self.model_.trace(X, self._stored(self._encode(y)), *args, **options)
+        return X.toarray() if hasattr(X, "tocsr") else X, self._stored(self._encode(y))
 
-    def _report(self, *args, **options):
-        return self.model_.report(*args, **options)
+    def _class_names(self):
+        """How a page names the outputs, where there is one for every class."""
+        each = hasattr(self, "classes_") and self.model_.network.outputs == len(self.classes_)
+        return {"class_names": list(map(str, self.classes_))} if each else {}
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -446,6 +467,11 @@ def _with_inputs(layers, width):
 
 # ---------------------------------------------------------------------------------------------------- the classifier
 
+def _told(classes):
+    """Labels as a person writes them."""
+    return listed(np.asarray(classes).tolist())
+
+
 def _has_probabilities(estimator):
     if not hasattr(estimator, "model_"):
         return True
@@ -483,16 +509,16 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             labels = unique_labels(y)
             strange = np.setdiff1d(labels, self.classes_)
             if len(strange) and not self.warm_start:
-                raise DataError(f"`y` has classes not in `self.classes_`: {listed(strange)}; the classes are {listed(self.classes_)}",
+                raise DataError(f"`y` has classes not in `self.classes_`: {_told(strange)}; the classes are {_told(self.classes_)}",
                                 fix="name all of them in the first call: partial_fit(X, y, classes=...)", state="the model is unchanged")
             if self.warm_start and not np.array_equal(labels, self.classes_):
                 raise DataError("warm_start can only be used where `y` has the same classes as in the previous call to fit. "
-                                f"Previously got {listed(self.classes_)}, `y` has {listed(labels)}", fix="warm_start=False")
+                                f"Previously got {_told(self.classes_)}, `y` has {_told(labels)}", fix="warm_start=False")
         else:
             self._multilabel = type_of_target(y).startswith("multilabel")
             self.classes_ = unique_labels(y) if classes is None or self._multilabel else unique_labels(classes)
             if classes is not None and not self._multilabel and len(np.setdiff1d(y, self.classes_)):
-                raise DataError(f"`y` has classes that `classes` lacks: {listed(np.setdiff1d(y, self.classes_))}",
+                raise DataError(f"`y` has classes that `classes` lacks: {_told(np.setdiff1d(y, self.classes_))}",
                                 fix="name all classes in classes=")
         return self._encode(y)
 
@@ -502,7 +528,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             return np.asarray(y.toarray() if hasattr(y, "toarray") else y, np.int64)
         strange = np.setdiff1d(y, self.classes_)
         if len(strange):
-            raise DataError(f"y has classes that training did not have: {listed(strange)}", fix="leave those rows out")
+            raise DataError(f"y has classes that training did not have: {_told(strange)}", fix="leave those rows out")
         return np.searchsorted(self.classes_, y)
 
     def _refuse_poor(self, y):
@@ -583,7 +609,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             raise DataError("classes must be passed on the first call to partial_fit: later rows may have classes that these lack",
                             fix="partial_fit(X, y, classes=np.unique(all_labels))")
         if hasattr(self, "model_") and classes is not None and not np.array_equal(unique_labels(classes), self.classes_):
-            raise DataError(f"`classes={listed(classes)}` is not the same as on last call to partial_fit, was: {listed(self.classes_)}",
+            raise DataError(f"`classes={_told(classes)}` is not the same as on last call to partial_fit, was: {_told(self.classes_)}",
                             fix="leave classes= out")
         return self._fit(X, y, sample_weight, one_epoch=True, classes=classes)
 

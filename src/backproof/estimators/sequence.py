@@ -208,13 +208,13 @@ class Recurrent(Perceptron):
         from sklearn.metrics import accuracy_score, r2_score           # load with the first score
         return float((accuracy_score if hasattr(self, "classes_") else r2_score)(y, found, sample_weight=sample_weight))
 
-    def _trace(self, X, y, *args, lengths=None, **options):
-        return super()._trace(_with_lengths(X, lengths), y, *args, **options)
+    def trace(self, X, y, lengths=None, **options):
+        """Every number of a run on these sequences: ``Model.trace``."""
+        return super().trace(_with_lengths(X, lengths), y, **options)
 
-    def _report(self, X, y=None, *args, lengths=None, **options):
-        """The report of the model on these sequences."""
-        X, y = self._checked(_with_lengths(X, lengths), y, reset=False)
-        return self.model_.report(X, self._stored(self._encode(y)), *args, **options)
+    def report(self, X, y, lengths=None, **options):
+        """What training came to, on these sequences: ``Model.report``."""
+        return super().report(_with_lengths(X, lengths), y, **options)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
