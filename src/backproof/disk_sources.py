@@ -186,7 +186,7 @@ def _decided(found, target, task):
     import numpy as np
 
     from .data.messages import shown
-    from .data.preprocess import TargetCoder, guess_from
+    from .data.targets import TargetCoder, guess_from
 
     if missing := found.missing.get(target):
         first = "" if found.codes is None else f"; the first is row {int((found.codes < 0).argmax())}"
@@ -211,7 +211,7 @@ def _coder(store, coder):
     import numpy as np
 
     from .data.messages import shown
-    from .data.preprocess import TargetCoder
+    from .data.targets import TargetCoder
 
     if coder is None:
         return TargetCoder.of_units(store.parts["training"].target_blocks)

@@ -11,7 +11,8 @@ def results_table(summary):
 
     >>> print(results_table({"task": "classification", "rows": {"training": 70, "test": 30},
     ...     "measures": {"training": {"loss": 0.25, "accuracy": 0.9}, "test": {"loss": 0.5, "accuracy": 0.8}},
-    ...     "baseline": {"name": "always 'a'", "training": {"loss": 0.7, "accuracy": 0.6}, "test": {"loss": 0.7, "accuracy": 0.5}}}))
+    ...     "baseline": {"name": "always 'a'", "training": {"loss": 0.7, "accuracy": 0.6},
+    ...                  "test": {"loss": 0.7, "accuracy": 0.5}}}))
                                         always 'a'
                  rows    loss  accuracy      loss  accuracy
     training       70  0.2500    0.9000    0.7000    0.6000

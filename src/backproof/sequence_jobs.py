@@ -18,7 +18,7 @@ import numpy as np
 from . import __version__
 from .data.long import group, one_target
 from .data.messages import listed, shown
-from .data.preprocess import TargetCoder, guess_task
+from .data.targets import TargetCoder, guess_task
 from .data.sequence_tables import ForecastPreprocessor, SequencePreprocessor, interpolated
 from .data.split import split_rows
 from .data.tables import read_table

@@ -91,7 +91,7 @@ class TableInMemory:
 
     def __init__(self, table, target, task, say, declared=()):
         from .data.messages import DataWarning
-        from .data.preprocess import TargetCoder, guess_task
+        from .data.targets import TargetCoder, guess_task
 
         for sentence in table.missing_report():
             say(sentence)

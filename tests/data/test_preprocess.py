@@ -9,7 +9,8 @@ import pytest
 
 from backproof.data.builtin import BUILTIN, load_builtin
 from backproof.data.messages import DataWarning
-from backproof.data.preprocess import TablePreprocessor, TargetCoder, guess_task
+from backproof.data.preprocess import TablePreprocessor
+from backproof.data.targets import TargetCoder, guess_task
 from backproof.data.split import split_rows
 from backproof.data.tables import Table, read_table
 from backproof.errors import BackproofError, DataError, ModelFileError, OptionError

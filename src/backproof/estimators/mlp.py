@@ -105,7 +105,8 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
 
     def _checked(self, X, y, reset):
         names, masked = feature_names(X), X if isinstance(X, np.ma.MaskedArray) else None
-        refuse_holes(y, "y")
+        if y is not None and not hasattr(y, "tocsr"):
+            refuse_holes(np.asanyarray(y), "y")
         X, y = validate_data(self, X, y, accept_sparse="csr", multi_output=True, y_numeric=not is_classifier(self),
                              dtype=(np.float64, np.float32), ensure_all_finite=False, reset=reset)
         refuse_holes(X if masked is None else masked, "X", names)
