@@ -16,7 +16,7 @@ from results import others_path
 from rows import ROWS, Row
 from scaling import CURVES, curve
 from steps import prepared
-from whole import first, grid, mnist
+from whole import beside, first, grid, mnist
 
 from backproof import Network
 from backproof.engines import native
@@ -186,6 +186,7 @@ OTHERS = {
     "tracing": tracing,
     "ctrl-c": ctrl_c,
     "grid": grid,
+    "beside": beside,
     "mnist": mnist,
     **{name: lambda options, name=name: curve(name, options) for name in CURVES},
 }

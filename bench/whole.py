@@ -74,6 +74,46 @@ def grid(options):
     }
 
 
+def beside(options):
+    """A search over eight middle-sized networks with the threads left to the engine, and with every way of saying them."""
+    import joblib
+    from sklearn.model_selection import GridSearchCV, ShuffleSplit
+
+    ours = modules()["backproof"]
+    draw = np.random.default_rng(0)
+    X = draw.normal(size=(10_000, 32)).astype(np.float32)
+    y = (X[:, :5].sum(axis=1) > 0).astype(int)
+    ways = {
+        "the engine's choice, processes": (None, "loky", options.threads),
+        "the engine's choice, threads": (None, "threading", options.threads),
+        "processes of one thread": (1, "loky", options.threads),
+        "one process, a team": (options.threads, "loky", 1),
+    }
+
+    def search(threads, backend, jobs):
+        found = GridSearchCV(
+            estimator(ours, 6, hidden_layer_sizes=(128, 128), batch_size=200, threads=threads),
+            {"alpha": [10.0**-k for k in range(8)]},
+            cv=ShuffleSplit(1, test_size=0.2, random_state=0),
+            n_jobs=jobs,
+            refit=False,
+        )
+        with joblib.parallel_config(backend, n_jobs=jobs), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            start = time.perf_counter()
+            found.fit(X, y)
+        return time.perf_counter() - start
+
+    joblib.Parallel(options.threads)(joblib.delayed(warm)(options.packages) for _ in range(2 * options.threads))
+    seconds = {name: [] for name in ways}
+    for _ in range(3):
+        for name, how in ways.items():
+            seconds[name].append(search(*how))
+    best = {name: min(found) for name, found in seconds.items()}
+    chosen, told = (min(s for name, s in best.items() if ("choice" in name) == mine) for mine in (True, False))
+    return {"networks": 8, "epochs": 6, "seconds": best, "over": chosen / told}
+
+
 def warm(packages):
     """In a worker of joblib: both libraries imported, so that the search alone is timed."""
     if packages:
