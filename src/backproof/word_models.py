@@ -134,7 +134,7 @@ def evaluation_text(found):
 
 def described(model, path):
     """What a model of words reads and answers: (text, plain data)."""
-    from .estimators.windows import Windows
+    from .estimators.words import Windows
 
     estimator = Windows.of(model, path)
     sizes = {name: len(vocabulary) for name, vocabulary in zip(estimator.coder_.channels, estimator.coder_.vocabularies)}
@@ -148,7 +148,7 @@ def described(model, path):
 def trace_sentence(model, sentence, *, tags=None, out="trace.html", language="en", force=False):
     """Write the page of a sentence; returns its SentenceTrace."""
     from .data.words import tokenize
-    from .estimators.windows import Windows
+    from .estimators.words import Windows
     from .model import Model
 
     if out == "-":
