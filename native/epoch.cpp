@@ -216,12 +216,12 @@ void Machine<T>::stretch(const Epoch& e, Done& done, int wanted, long first, lon
     const double took = std::chrono::duration<double>(Clock::now() - began).count(), each = took / static_cast<double>(behind - first);
     if (members > 1) Team::end();
     (wanted > 1 ? together_ : alone_) = trial ? std::min(each, shared.least) : each;
-    constexpr double a_while = 0.03;                                        // a trial costs a thirtieth of the time at most
     const bool together = together_ <= alone_;
-    if (trial || (wanted > 1 && !together)) {
-        const double rest = std::max(a_while, 30 * took) * (together ? 10 : 1);       // one thread has few surprises
-        next_trial_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(trial ? rest : a_while));
-    }
+    if (!trial && (wanted == 1 || together)) return;
+    constexpr double a_while = 0.003, thrift = 30;                          // in the long run a trial costs a thirtieth of the time
+    const double rest = std::max(a_while, (together ? 10 * thrift : patience_) * took);       // one thread has few surprises
+    next_trial_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(rest));
+    patience_ = together ? 2 : std::min(2 * patience_, thrift);
 }
 
 // The next stretch is run by the size that was faster when last measured. A busy machine may have no processor to spare, so
@@ -234,8 +234,9 @@ Stretch Machine<T>::next_stretch(int team) {
     if (together_ == 0) return {team, trial, true};
     if (alone_ == 0) return {1, trial, true};
     const bool faster_together = together_ <= alone_;
-    if (Clock::now() < next_trial_)
-        return {faster_together ? team : 1, std::clamp(static_cast<long>(glance / std::min(together_, alone_)), 4l, 4096l), false};
+    const double left = std::chrono::duration<double>(next_trial_ - Clock::now()).count();
+    if (left > 0)
+        return {faster_together ? team : 1, std::clamp(static_cast<long>(std::min(glance, left) / std::min(together_, alone_)), 4l, 4096l), false};
     return {faster_together ? 1 : team, trial, true};
 }
 
@@ -256,6 +257,7 @@ Done Machine<T>::epoch(const Epoch& e) {
             }
     turn_twins();
     Shared shared;
+    patience_ = 2;                                                          // whoever ran before may hold the processors a moment more
     const auto go_on = [&] { return done.failed_step < 0 && !done.interrupted && shared.bad_ids.load() < 0; };
     for (long k = 0; k < steps && go_on();) {
         const Stretch next = next_stretch(std::clamp(allowed_.load(std::memory_order_relaxed), 1, team));

@@ -103,6 +103,7 @@ class Machine {
     std::atomic<int> allowed_{1 << 30};                          // members of the team of an epoch that is under way
     double together_ = 0, alone_ = 0;                            // seconds a step, as last measured
     Clock::time_point next_trial_;                               // of the size that is not at work
+    double patience_ = 2;                                        // how many times its length a trial of a team that failed is not repeated
     struct {
         int in = -1, sample = -1;                                // the input, and the index of its samples
         long samples = -1;
