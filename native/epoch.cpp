@@ -104,7 +104,7 @@ void Machine<T>::gather(const Epoch& e, long start, long count, Context<T>& c) {
     if (c.members > 1) share(count, 1, c.member, c.members, low, high);
     for (const Source& s : e.sources) gather_one(program().values[s.value], plan_->layouts[s.value], s, e.rows + start, low, high);
     draw(e, e.originals + start, low, high);
-    foresee(e, start + count, c);
+    look_ahead(e, start + count, c);
 }
 
 // The source whose rows are fetched ahead: the largest, where all of it does not stay in the cache anyway.
@@ -122,9 +122,9 @@ Ahead Machine<T>::widest(const Epoch& e) const {
     return ahead;
 }
 
-// my rows of the minibatch at `start`
+// what a member will gather of the minibatch at `start`
 template <class T>
-void Machine<T>::foresee(const Epoch& e, long start, Context<T>& c) {
+void Machine<T>::look_ahead(const Epoch& e, long start, Context<T>& c) {
     Ahead& a = c.ahead;
     if (!a.bytes) return;
     constexpr double margin = 1.25, line = 64;

@@ -119,7 +119,7 @@ class Machine {
     void execute(const std::vector<Node<T>>& nodes, Context<T>& c, Barrier& barrier) const;
     void gather(const Epoch& e, long start, long count, Context<T>& c);
     Ahead widest(const Epoch& e) const;
-    void foresee(const Epoch& e, long start, Context<T>& c);
+    void look_ahead(const Epoch& e, long start, Context<T>& c);
     void gather_one(const Value& value, const Layout& l, const Source& s, const std::int64_t* rows, long low, long high);
     void draw(const Epoch& e, const std::int64_t* rows, long low, long high);
     void train(const Epoch& e, Done& done, int member, int members, long first, long behind, Barrier& barrier, struct Shared& shared);
