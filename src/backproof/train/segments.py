@@ -124,7 +124,8 @@ class Segments:
 
 
 class Minibatches:
-    """An engine's Session whose gradients are found elsewhere: ``minibatch`` gives (run of the update, L, J) of one minibatch."""
+    """An engine's Session whose steps are made elsewhere: ``minibatch`` gives (run of the update, L, J) of one minibatch, or ``step``
+    does all of it."""
 
     def __init__(self, parameters, state, dtype):
         self.dtype = dtype
@@ -138,16 +139,22 @@ class Minibatches:
         for k, start in enumerate(range(0, len(rows), batch_size)):
             if done.cancelled:
                 break
-            chosen, behind = rows[start:start + batch_size], start + batch_size
+            behind = start + batch_size
             now = {name: values[k] for name, values in scalars.items()}
-            run, loss, objective = self.minibatch(data, chosen, now, originals[start:behind], epoch, seed)
-            found = new_values(run, self, done)
-            if found is None:
-                return done
-            with uninterrupted():
-                self.parameters, self.state = found
-                done.add(len(chosen), loss, objective)
+            if not self.step(data, rows[start:behind], now, originals[start:behind], epoch, seed, done):
+                break
         return done
+
+    def step(self, data, rows, scalars, originals, epoch, seed, done):
+        """The update of one minibatch, added to ``done``. False if something was not finite: nothing is applied then."""
+        run, loss, objective = self.minibatch(data, rows, scalars, originals, epoch, seed)
+        found = new_values(run, self, done)
+        if found is None:
+            return False
+        with uninterrupted():
+            self.parameters, self.state = found
+            done.add(len(rows), loss, objective)
+        return True
 
 
 class Session(Minibatches):

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..engines.reference import masks, storage_order
-from ..engines.steps import Steps, uninterrupted
-from .segments import new_values
+from ..engines.steps import uninterrupted
+from .segments import Minibatches, new_values
 
 __all__ = ["Session"]
 
@@ -27,29 +27,16 @@ class Place:
     state: dict
 
 
-class Session:
-    """Steps of a program over segments of ``length`` steps, the states carried between them."""
+class Session(Minibatches):
+    """Steps of a program over segments of ``length`` steps, the states carried between them; scalars hold an array per minibatch,
+    one number per segment."""
 
     def __init__(self, program, length, engine, parameters, state, dtype, threads=None):
-        self.program, self.length, self.engine, self.dtype, self.threads = program, length, engine, np.dtype(dtype), threads
-        self.parameters = {name: np.array(array, self.dtype) for name, array in parameters.items()}
-        self.state = {name: np.array(array, self.dtype) for name, array in state.items()}
+        super().__init__(parameters, state, np.dtype(dtype))
+        self.program, self.length, self.engine, self.threads = program, length, engine, threads
         self.carried = [name.removesuffix(".end") for name in program.outputs if name.endswith(".end")]
 
-    def steps(self, data, rows, batch_size, scalars, epoch, seed, done=None, originals=None):
-        """The updates of each ``batch_size`` of the rows; scalars hold an array per minibatch, one number per segment."""
-        done = Steps() if done is None else done
-        originals = rows if originals is None else originals
-        for k, start in enumerate(range(0, len(rows), batch_size)):
-            if done.cancelled:
-                break
-            now = {name: values[k] for name, values in scalars.items()}
-            behind = start + batch_size
-            if not self.sequences(data, rows[start:behind], now, originals[start:behind], epoch, seed, done):
-                return done
-        return done
-
-    def sequences(self, data, rows, scalars, originals, epoch, seed, done):
+    def step(self, data, rows, scalars, originals, epoch, seed, done):
         """All segments of one minibatch. False if something was not finite: nothing of it is applied then."""
         values = self.program.inputs
         timed = {name for name, v in values.items() if any(i.kind == "time" for i in v.axes)}
